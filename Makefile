@@ -1,0 +1,81 @@
+# Nothing is assumed but make, pip and Python 3.11 or later.  CI calls these same targets.
+#
+#   make demo [ARGS=--once]    the proxy with an embedded upstream; no account needed
+#   make test [ARGS=...]       what must pass before a commit; ARGS go to pytest
+
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+
+bin := $(VENV)/bin
+# The machine's pip installs into the environment, which therefore needs no pip of its own
+# (Debian keeps the piece that would put one there in another package).
+pip := $(PYTHON) -m pip --python $(bin)/python --disable-pip-version-check --quiet
+compile := $(bin)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--upgrade --no-annotate --no-header --no-emit-index-url --no-emit-find-links
+
+.PHONY: help demo test check format coverage bench bench-quick test-claude docs lock clean
+
+help:
+	@sed -n 's/^#   //p' Makefile
+	@echo 'also: check format coverage bench bench-quick test-claude docs lock clean'
+
+# One environment grows: the test requirements hold the run-time ones at the same versions.
+$(VENV)/python.stamp:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo 'llmroute needs Python 3.11 or later: make PYTHON=python3.11 ...' >&2; exit 1; }
+	$(PYTHON) -m venv --without-pip $(VENV)
+	@touch $@
+
+$(VENV)/run.stamp: requirements/run.txt pyproject.toml $(VENV)/python.stamp
+	$(pip) install --require-hashes --requirement requirements/run.txt
+	$(pip) install --no-deps --no-build-isolation --no-index --editable .
+	@touch $@
+
+$(VENV)/test.stamp: requirements/test.txt $(VENV)/run.stamp
+	$(pip) install --require-hashes --requirement requirements/test.txt
+	@touch $@
+
+demo: $(VENV)/run.stamp
+	@$(bin)/llmroute demo $(ARGS)
+
+test: check
+	$(bin)/python -m pytest $(ARGS)
+
+check: $(VENV)/test.stamp
+	$(bin)/ruff check .
+	$(bin)/ruff format --check .
+	$(bin)/mypy
+
+format: $(VENV)/test.stamp
+	$(bin)/ruff check --fix .
+	$(bin)/ruff format .
+
+coverage: $(VENV)/test.stamp
+	$(bin)/coverage erase
+	$(bin)/coverage run -m pytest $(ARGS)
+	$(bin)/coverage combine --quiet
+	$(bin)/coverage report
+
+# The real client, from npm, against a fake upstream; never part of `make test`.
+test-claude: $(VENV)/test.stamp
+	$(bin)/python -m pytest -m claude tests/claude $(ARGS)
+
+bench: $(VENV)/test.stamp
+	$(bin)/python -m bench $(ARGS)
+
+bench-quick: $(VENV)/test.stamp
+	$(bin)/python -m bench --quick $(ARGS)
+
+# The generated reference: settings and commands.
+docs: $(VENV)/test.stamp
+	$(bin)/python -m llmroute_cli.reference docs/reference
+
+# Pin anew.  The files name no index, so they install from whichever one pip is set to.
+lock: $(VENV)/test.stamp
+	$(compile) --extra proxy pyproject.toml requirements/build.in -o requirements/run.txt
+	$(compile) --all-extras pyproject.toml requirements/build.in requirements/test.in \
+		-o requirements/test.txt
+
+clean:
+	rm -rf $(VENV) build dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis

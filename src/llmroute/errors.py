@@ -1,0 +1,212 @@
+"""Every exception llmroute raises.
+
+    LLMRouteError
+    ├─ ConfigError                   the configuration is wrong, in one or more places
+    ├─ RequestError                  the caller asked for what cannot be done
+    │  ├─ InvalidRequestError   400  not a Messages request
+    │  ├─ UnauthorizedError     401  no key, or not one of ours
+    │  ├─ ForbiddenError        403  not with this key
+    │  ├─ UnknownAliasError     404  no alias of that name
+    │  └─ RequestTooLargeError  413  a body over the limit
+    └─ UpstreamError                 an attempt at a deployment failed
+       ├─ RejectedError         4xx  the same request fails anywhere
+       ├─ MisconfiguredError    4xx  this deployment's credentials or model name
+       ├─ RateLimitedError      429
+       ├─ OverloadedError       529
+       ├─ FaultError            5xx  or an answer that is not one
+       ├─ UnreachableError      502  no connection, or no answer in time
+       └─ StreamBrokenError     502  the answer stopped half-way
+
+`status` is what the proxy answers with and `remedy` what can help.  Nothing
+else in llmroute decides either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum
+from typing import ClassVar, NamedTuple
+
+__all__ = [
+    "ConfigError",
+    "FaultError",
+    "ForbiddenError",
+    "InvalidRequestError",
+    "LLMRouteError",
+    "MisconfiguredError",
+    "OverloadedError",
+    "Problem",
+    "RateLimitedError",
+    "RejectedError",
+    "Remedy",
+    "RequestError",
+    "RequestTooLargeError",
+    "StreamBrokenError",
+    "UnauthorizedError",
+    "UnknownAliasError",
+    "UnreachableError",
+    "UpstreamError",
+]
+
+
+class LLMRouteError(Exception):
+    """The root: `except LLMRouteError` catches everything llmroute raises."""
+
+
+class Problem(NamedTuple):
+    """One thing that is wrong in a configuration, and where.
+
+    Attributes:
+        file: The file's name as it was given, or `<dict>` and `<environment>` where there is none.
+        line: Counted from 1; 0 where there is no file.
+        path: Dotted path of the setting, `deployments.sonnet.region`; empty for the file as a whole.
+        text: What is wrong and what to do, never a configured value (it may be a secret).
+    """
+
+    file: str
+    line: int
+    path: str
+    text: str
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{place}: {self.path}: {self.text}" if self.path else f"{place}: {self.text}"
+
+
+class ConfigError(LLMRouteError):
+    """The configuration cannot be used.  `problems` names every place at once."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = tuple(problems)
+
+
+class RequestError(LLMRouteError):
+    """The caller asked for what cannot be done; asking again will not help.
+
+    Attributes:
+        status: The HTTP status the proxy answers with.
+        type: Anthropic's name for the error, the `error.type` of the answer.
+    """
+
+    status: ClassVar[int] = 400
+    type: ClassVar[str] = "invalid_request_error"
+
+
+class InvalidRequestError(RequestError):
+    """The body is not a Messages request."""
+
+
+class UnauthorizedError(RequestError):
+    """No key was presented, or one that is not ours."""
+
+    status = 401
+    type = "authentication_error"
+
+
+class ForbiddenError(RequestError):
+    """The key is ours, and may not do this."""
+
+    status = 403
+    type = "permission_error"
+
+
+class UnknownAliasError(RequestError):
+    """No alias matches the model that was asked for.
+
+    Attributes:
+        alias: The name as the caller gave it.
+    """
+
+    status = 404
+    type = "not_found_error"
+
+    def __init__(self, message: str, alias: str) -> None:
+        super().__init__(message)
+        self.alias = alias
+
+
+class RequestTooLargeError(RequestError):
+    """The body is larger than the proxy accepts."""
+
+    status = 413
+    type = "request_too_large"
+
+
+class Remedy(Enum):
+    """What can help after an attempt failed."""
+
+    NOTHING = "nothing"  # the same request fails everywhere
+    ELSEWHERE = "elsewhere"  # another deployment may answer, this one will not
+    TIME = "time"  # the same deployment may answer later
+
+
+class UpstreamError(LLMRouteError):
+    """An attempt at a deployment failed.
+
+    Attributes:
+        status: What the upstream answered with; 502 where it did not answer.
+        headers: The upstream's, names in lower case.
+        body:
+            What the upstream sent, byte for byte; empty if it sent nothing.
+            The proxy hands it on unchanged: Claude Code recovers from some
+            errors by their wording.
+        retry_after: Seconds the upstream asked for, if it did.
+        deployment: Name of the deployment that was tried; empty until known.
+        attempts: How many attempts the call had made when it gave up.
+    """
+
+    remedy: ClassVar[Remedy] = Remedy.ELSEWHERE
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int = 502,
+        headers: Sequence[tuple[bytes, bytes]] = (),
+        body: bytes = b"",
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.headers = tuple(headers)
+        self.body = body
+        self.retry_after = retry_after
+        self.deployment = ""
+        self.attempts = 0
+
+
+class RejectedError(UpstreamError):
+    """The upstream refused the request itself; every other one would too."""
+
+    remedy = Remedy.NOTHING
+
+
+class MisconfiguredError(UpstreamError):
+    """The upstream refused this deployment's credential or does not know its model."""
+
+
+class RateLimitedError(UpstreamError):
+    """The upstream answered 429."""
+
+    remedy = Remedy.TIME
+
+
+class OverloadedError(UpstreamError):
+    """The upstream answered 529, or `overloaded_error` inside a stream."""
+
+    remedy = Remedy.TIME
+
+
+class FaultError(UpstreamError):
+    """The upstream answered 5xx, or with something that is not an answer."""
+
+    remedy = Remedy.TIME
+
+
+class UnreachableError(UpstreamError):
+    """There was no connection, or no answer in time."""
+
+
+class StreamBrokenError(UpstreamError):
+    """The answer stopped half-way."""

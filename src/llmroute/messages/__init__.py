@@ -1,0 +1,1 @@
+"""The language every part of llmroute speaks: Anthropic Messages."""

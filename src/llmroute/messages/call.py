@@ -1,0 +1,43 @@
+"""A call: one request as it came in, with what we need to know of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from llmroute.wire.envelope import Envelope
+from llmroute.wire.headers import Headers
+
+__all__ = ["Call", "Endpoint"]
+
+Endpoint = Literal["messages", "count_tokens"]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request, from either door.
+
+    Attributes:
+        body: The Messages request; its members keep their bytes.
+        model: The alias that was asked for.
+        stream: Whether the answer is to be a stream of events.
+        endpoint: `messages`, or `count_tokens`.
+        query: The raw query string, without its question mark.
+        headers: What of the caller's headers an Anthropic-format upstream gets to see.
+        client_auth: The caller's own credential headers, for deployments that forward them; never
+            a key of ours.
+        key: The name of the key that was presented; empty in process.
+        session: Claude Code's session id, if there is one.
+        agent: Claude Code's agent id, on a subagent's requests.
+    """
+
+    body: Envelope
+    model: str
+    stream: bool = False
+    endpoint: Endpoint = "messages"
+    query: str = ""
+    headers: Headers = ()
+    client_auth: Headers = ()
+    key: str = ""
+    session: str = ""
+    agent: str = ""

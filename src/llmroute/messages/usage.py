@@ -1,0 +1,52 @@
+"""Tokens of one answer, by kind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["Usage"]
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What an answer used, in tokens.
+
+    Attributes:
+        input_tokens: Prompt tokens that were neither read from a cache nor written to one.
+        output_tokens: All that was generated, thinking included.
+        cache_read_input_tokens: Prompt tokens read from the cache.
+        cache_creation_input_tokens: Prompt tokens written to the cache.
+        data: The upstream's own `usage` object, with whatever else it holds.
+    """
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_input_tokens: int = 0
+    cache_creation_input_tokens: int = 0
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> Usage:
+        """Read a `usage` object; what is missing or null counts as 0."""
+        return cls(
+            _count(data, "input_tokens"),
+            _count(data, "output_tokens"),
+            _count(data, "cache_read_input_tokens"),
+            _count(data, "cache_creation_input_tokens"),
+            data,
+        )
+
+    def updated(self, data: Mapping[str, Any]) -> Usage:
+        """Return this usage after a `message_delta` that carried `data`.
+
+        Its figures are totals and take the place of earlier ones; zeros and nulls do not, for a
+        gateway may send the real input count only at the end, or only at the start.
+        """
+        return Usage.of({**self.data, **{name: value for name, value in data.items() if value}})
+
+
+def _count(data: Mapping[str, Any], name: str) -> int:
+    value = data.get(name)
+    return value if isinstance(value, int) else 0

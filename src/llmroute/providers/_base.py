@@ -1,0 +1,204 @@
+"""What every provider is made of, and what the native ones share.
+
+A provider is a row: a settings class and three functions without I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Generic, NamedTuple, Protocol, TypeVar
+
+import msgspec
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+
+from llmroute.errors import (
+    FaultError,
+    MisconfiguredError,
+    OverloadedError,
+    RateLimitedError,
+    RejectedError,
+    UpstreamError,
+)
+from llmroute.messages.call import Call
+from llmroute.wire.headers import Headers, first
+
+__all__ = ["Decoder", "Deployment", "Provider", "UpstreamRequest", "event_error", "native_error"]
+
+
+def _base_url(value: str) -> str:
+    """A string and not pydantic's `HttpUrl`, which adds the slash that paths bring along."""
+    if not value.startswith(("http://", "https://")):
+        raise ValueError("must start with http:// or https://")
+    if "?" in value or "#" in value or "@" in value.partition("://")[2].partition("/")[0]:
+        raise ValueError("must be scheme, host, port and path, and nothing more")
+    return value.rstrip("/")
+
+
+BaseUrl = Annotated[str, AfterValidator(_base_url)]
+
+
+class Deployment(BaseModel):
+    """One configured way to serve a model: what may stand in its config block.
+
+    Each provider extends it with its own settings.  Instances are frozen.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    provider: str
+    """The kind of API: `anthropic`."""
+    model: str | None = None
+    """The upstream's own name for the model; a `*` in it is replaced by what the alias's `*`
+    matched; left out, the name that was asked for is sent."""
+    base_url: BaseUrl | None = None
+    """The upstream's address, up to but without `/v1/messages`."""
+    headers: dict[str, str] = Field(default_factory=dict)
+    """Further headers for every request to this deployment."""
+    extra_body: dict[str, Any] = Field(default_factory=dict)
+    """Members set in the body of every Messages request to this deployment; a member that the
+    caller sent wins."""
+    connect_timeout: float = Field(10.0, gt=0)
+    """Seconds until a connection must stand."""
+    timeout: float = Field(600.0, gt=0)
+    """Seconds until an answer must begin."""
+    stream_timeout: float | None = Field(None, gt=0)
+    """The same for streamed answers; `timeout` if left out."""
+    silence_timeout: float = Field(600.0, gt=0)
+    """Seconds an answer that has begun may pause."""
+    order: int = 0
+    """Deployments of an alias are tried by rising order."""
+    weight: float | None = Field(None, ge=0)
+    """Share of the calls among deployments of equal order."""
+    rpm: int | None = Field(None, gt=0)
+    """Requests a minute the deployment takes."""
+    tpm: int | None = Field(None, gt=0)
+    """Tokens a minute the deployment takes."""
+    max_parallel_requests: int | None = Field(None, gt=0)
+    """Requests the deployment takes at once."""
+    forward_client_auth: bool = False
+    """Send the caller's own credential (a claude.ai login, say) to this deployment's host, and the
+    configured one only where the caller brought none."""
+    api_key: SecretStr | None = None
+    """Sent as `x-api-key`; an OAuth token (`sk-ant-oat…`) as bearer."""
+    auth_token: SecretStr | None = None
+    """Sent as `Authorization: Bearer`."""
+
+
+class UpstreamRequest(NamedTuple):
+    """A request as it will be sent, but for the credential.
+
+    `body` is a sequence of buffers, to be written one after the other.
+    """
+
+    method: str
+    url: str
+    headers: list[tuple[bytes, bytes]]
+    body: tuple[bytes | memoryview, ...]
+
+
+class Decoder(Protocol):
+    """Turns an upstream's stream into a Messages event stream, for one answer."""
+
+    def feed(self, data: bytes) -> bytes:
+        """Take bytes as they came; return the Messages events they complete, encoded."""
+
+    def close(self) -> bytes:
+        """The upstream's stream has ended; return what is left to say."""
+
+
+D = TypeVar("D", bound=Deployment)
+
+
+@dataclass(frozen=True, slots=True)
+class Provider(Generic[D]):
+    """A row of the provider table.
+
+    Attributes:
+        name: As written in `provider:`.
+        deployment: The settings class.
+        prepare: Builds the unsigned request for a call, a deployment, and the upstream's model.
+        error: What a status of 400 or more, with its headers and body, means.
+        decoder: Makes a decoder for one streamed answer; `None` where the upstream's stream is a
+            Messages event stream already.
+    """
+
+    name: str
+    deployment: type[D]
+    prepare: Callable[[Call, D, str], UpstreamRequest]
+    error: Callable[[int, Headers, bytes], UpstreamError]
+    decoder: Callable[[Call, D], Decoder] | None = None
+
+
+
+
+# What an error means, by its `error.type`, https://docs.claude.com/en/api/errors, and where that
+# says nothing, by its status.
+_BY_TYPE: dict[str, tuple[type[UpstreamError], int]] = {
+    "invalid_request_error": (RejectedError, 400),
+    "request_too_large": (RejectedError, 413),
+    "authentication_error": (MisconfiguredError, 401),
+    "billing_error": (MisconfiguredError, 402),
+    "permission_error": (MisconfiguredError, 403),
+    "not_found_error": (MisconfiguredError, 404),
+    "rate_limit_error": (RateLimitedError, 429),
+    "api_error": (FaultError, 500),
+    "timeout_error": (FaultError, 504),
+    "overloaded_error": (OverloadedError, 529),
+}
+_BY_STATUS: dict[int, type[UpstreamError]] = {
+    401: MisconfiguredError,
+    402: MisconfiguredError,
+    403: MisconfiguredError,
+    404: MisconfiguredError,
+    405: MisconfiguredError,
+    408: FaultError,
+    409: FaultError,
+    429: RateLimitedError,
+    529: OverloadedError,
+}
+
+
+def native_error(status: int, headers: Headers, body: bytes) -> UpstreamError:
+    """Read an error in the Anthropic API's shape, or whatever stands in its place."""
+    kind, message = _error_of(body)
+    if kind in _BY_TYPE:
+        cls = _BY_TYPE[kind][0]
+    elif status < 400:
+        cls = MisconfiguredError
+    else:
+        cls = _BY_STATUS.get(status, RejectedError if status < 500 else FaultError)
+    text = f"{status} {kind}".rstrip() + (f": {message}" if message else "")
+    return cls(
+        text, status=status, headers=headers, body=body, retry_after=_retry_after(headers)
+    )
+
+
+def event_error(data: bytes, headers: Headers) -> UpstreamError:
+    """Read the data of an `error` event with which a stream began."""
+    kind, message = _error_of(data)
+    cls, status = _BY_TYPE.get(kind, (FaultError, 500))
+    return cls(
+        f"{kind or 'error'} at the start of the stream: {message}",
+        status=status,
+        headers=headers,
+        body=data,
+        retry_after=_retry_after(headers),
+    )
+
+
+def _error_of(body: bytes) -> tuple[str, str]:
+    try:
+        error = msgspec.json.decode(body)["error"]
+        return str(error.get("type") or ""), str(error.get("message") or "")
+    except (msgspec.DecodeError, RecursionError, KeyError, TypeError, AttributeError):
+        return "", ""
+
+
+def _retry_after(headers: Headers) -> float | None:
+    """Seconds; a date, which only the router's clock could turn into seconds, counts as unknown."""
+    try:
+        seconds = float(first(headers, b"retry-after") or "")
+    except ValueError:
+        return None
+    return max(seconds, 0.0)

@@ -1,0 +1,65 @@
+"""The Anthropic API, and every server that speaks its format at another address.
+
+Native: the body goes out as it came in, but for the model where the alias has another one, and
+members that the deployment sets.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from llmroute.messages.call import Call
+from llmroute.providers._base import Deployment, Provider, UpstreamRequest, native_error
+from llmroute.wire.headers import Headers
+
+__all__ = ["DEFAULT_BASE_URL", "PROVIDER", "AnthropicDeployment"]
+
+DEFAULT_BASE_URL = "https://api.anthropic.com"
+
+# `anthropic-version` is required by the API, and left out by curl and by the quickstart. Sent only
+# where the caller sent none: every date passes.
+_DEFAULT_VERSION = (b"anthropic-version", b"2023-06-01")
+_JSON = (b"content-type", b"application/json")
+
+_PATHS = {"messages": "/v1/messages", "count_tokens": "/v1/messages/count_tokens"}
+
+
+class AnthropicDeployment(Deployment):
+    """A model behind an Anthropic-format address."""
+
+    provider: Literal["anthropic"] = "anthropic"
+    use_in_pass_through: bool = False
+    """Serve what comes in under `/anthropic` and names no alias; without it, the first Anthropic
+    deployment does."""
+
+
+def prepare(call: Call, deployment: AnthropicDeployment, model: str) -> UpstreamRequest:
+    """Build the request for `call`; only the members named here differ from the caller's body."""
+    edits: dict[str, Any] = {}
+    if model != call.model:
+        edits["model"] = model
+    if deployment.extra_body and call.endpoint == "messages":
+        edits |= {name: v for name, v in deployment.extra_body.items() if name not in call.body}
+    body = call.body.replace(**edits) if edits else call.body
+    url = (deployment.base_url or DEFAULT_BASE_URL) + _PATHS[call.endpoint]
+    if call.query:
+        url += "?" + call.query
+    return UpstreamRequest("POST", url, with_defaults(call.headers, deployment), body.pieces())
+
+
+def with_defaults(
+    headers: Headers,
+    deployment: AnthropicDeployment,
+) -> list[tuple[bytes, bytes]]:
+    """Complete the caller's headers with those the API wants and those the deployment sets."""
+    own = {
+        name.lower().encode("latin-1"): value.encode("latin-1")
+        for name, value in deployment.headers.items()
+    }
+    sent = [_JSON, *(header for header in headers if header[0] not in own), *own.items()]
+    if not any(header[0] == b"anthropic-version" for header in sent):
+        sent.append(_DEFAULT_VERSION)
+    return sent
+
+
+PROVIDER = Provider("anthropic", AnthropicDeployment, prepare, native_error)
