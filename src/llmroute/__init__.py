@@ -1,1 +1,73 @@
-"""Placeholder."""
+"""llmroute: one alias, many providers, every byte.
+
+    async with llmroute.Router.from_file("llmroute.yaml") as router:
+        message = await router.complete(model="fast", max_tokens=64, messages=[...])
+"""
+
+from __future__ import annotations
+
+from llmroute.config import Config
+from llmroute.errors import (
+    ConfigError,
+    FaultError,
+    ForbiddenError,
+    InvalidRequestError,
+    LLMRouteError,
+    MisconfiguredError,
+    OverloadedError,
+    Problem,
+    RateLimitedError,
+    RejectedError,
+    Remedy,
+    RequestError,
+    RequestTooLargeError,
+    StreamBrokenError,
+    UnauthorizedError,
+    UnknownAliasError,
+    UnreachableError,
+    UpstreamError,
+)
+from llmroute.messages.catalog import ModelInfo
+from llmroute.messages.events import Event
+from llmroute.messages.message import Message
+from llmroute.messages.usage import Usage
+from llmroute.observe import Attempt, Observer, Record
+from llmroute.router import MessageStream, Router
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Attempt",
+    "Config",
+    "ConfigError",
+    "Event",
+    "FaultError",
+    "ForbiddenError",
+    "InvalidRequestError",
+    "LLMRouteError",
+    "Message",
+    "MessageStream",
+    "MisconfiguredError",
+    "ModelInfo",
+    "Observer",
+    "OverloadedError",
+    "Problem",
+    "RateLimitedError",
+    "Record",
+    "RejectedError",
+    "Remedy",
+    "RequestError",
+    "RequestTooLargeError",
+    "Router",
+    "StreamBrokenError",
+    "UnauthorizedError",
+    "UnknownAliasError",
+    "UnreachableError",
+    "UpstreamError",
+    "Usage",
+]
+
+for _name in __all__:
+    # Tracebacks and reprs name what users import, not where it happens to be written.
+    globals()[_name].__module__ = __name__
+del _name

@@ -154,6 +154,7 @@ class UpstreamError(LLMRouteError):
         retry_after: Seconds the upstream asked for, if it did.
         deployment: Name of the deployment that was tried; empty until known.
         attempts: How many attempts the call had made when it gave up.
+        event: The events up to and with the error, where it came at the start of a stream.
     """
 
     remedy: ClassVar[Remedy] = Remedy.ELSEWHERE
@@ -174,6 +175,7 @@ class UpstreamError(LLMRouteError):
         self.retry_after = retry_after
         self.deployment = ""
         self.attempts = 0
+        self.event = b""
 
 
 class RejectedError(UpstreamError):

@@ -29,6 +29,8 @@ class Call:
         key: The name of the key that was presented; empty in process.
         session: Claude Code's session id, if there is one.
         agent: Claude Code's agent id, on a subagent's requests.
+        timeout: Seconds the caller will wait for the answer to begin, and then for each pause in
+            it; `None` for the deployment's own.
     """
 
     body: Envelope
@@ -41,3 +43,4 @@ class Call:
     key: str = ""
     session: str = ""
     agent: str = ""
+    timeout: float | None = None

@@ -44,7 +44,9 @@ class Deployment(BaseModel):
     Each provider extends it with its own settings.  Instances are frozen.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", arbitrary_types_allowed=True, hide_input_in_errors=True
+    )
 
     provider: str
     """The kind of API: `anthropic`."""
@@ -53,9 +55,9 @@ class Deployment(BaseModel):
     matched; left out, the name that was asked for is sent."""
     base_url: BaseUrl | None = None
     """The upstream's address, up to but without `/v1/messages`."""
-    headers: dict[str, str] = Field(default_factory=dict)
+    headers: dict[str, str] = Field(default_factory=dict, repr=False)
     """Further headers for every request to this deployment."""
-    extra_body: dict[str, Any] = Field(default_factory=dict)
+    extra_body: dict[str, Any] = Field(default_factory=dict, repr=False)
     """Members set in the body of every Messages request to this deployment; a member that the
     caller sent wins."""
     connect_timeout: float = Field(10.0, gt=0)

@@ -28,7 +28,7 @@ def frame(event: Mapping[str, Any]) -> bytes:
 def frames(message: Mapping[str, Any], deltas: int) -> Iterator[bytes]:
     """Encode a complete message, each block's text, thinking or input in up to `deltas` parts."""
     usage = message["usage"]
-    begun = {"stop_reason": None, "stop_sequence": None, "content": []}
+    begun: dict[str, Any] = {"stop_reason": None, "stop_sequence": None, "content": []}
     yield frame(
         {
             "type": "message_start",

@@ -25,6 +25,7 @@ class Clock:
         self.slept: list[float] = []
 
     def __call__(self) -> float:
+        """Return `now`."""
         return self._now
 
     def now(self) -> float:

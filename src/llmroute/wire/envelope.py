@@ -115,7 +115,7 @@ class Envelope(Mapping[str, Any]):
     def is_true(self, name: str) -> bool:
         """Tell whether the member is there and is `true`."""
         raw = self._values.get(name)
-        return raw is not None and memoryview(raw) == b"true"
+        return raw is not None and bytes(memoryview(raw)[:5]) == b"true"
 
     def replace(self, **members: Any) -> Envelope:
         """Return a copy with `members` set: those it has in their places, new ones at the end.

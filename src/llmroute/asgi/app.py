@@ -1,0 +1,260 @@
+"""The ASGI app: a handful of routes, no framework.
+
+The two that carry the traffic are matched first; a request there is a body and headers, and the
+answer bytes, so there is nothing for a framework to do but copy.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from llmroute.asgi import render
+from llmroute.asgi.client import ClientGoneError, ClientStream, Receive, Send, Watch
+from llmroute.asgi.passthrough import PassThrough
+from llmroute.errors import (
+    InvalidRequestError,
+    RequestError,
+    RequestTooLargeError,
+    UnknownAliasError,
+    UpstreamError,
+)
+from llmroute.keys import Caller, Keys
+from llmroute.messages.call import Call, Endpoint
+from llmroute.observe import Metrics, Record
+from llmroute.router import Router
+from llmroute.wire.envelope import Envelope
+from llmroute.wire.headers import Headers, first, upward
+
+__all__ = ["Proxy"]
+
+# A base URL that ends in `/v1` makes clients ask for `/v1/v1/…`.  The value says whether a model
+# that is no alias is sent on as it is.
+_PATHS: tuple[tuple[str, Endpoint], ...] = (
+    ("/messages", "messages"),
+    ("/messages/count_tokens", "count_tokens"),
+)
+_ENDPOINTS: dict[str, tuple[Endpoint, bool]] = {
+    prefix + version + path: (endpoint, prefix != "")
+    for prefix in ("", "/anthropic")
+    for version in ("/v1", "/v1/v1")
+    for path, endpoint in _PATHS
+}
+
+# Answered without a key and without asking anyone.
+_HEALTH = {
+    "/health": {"status": "healthy"},
+    "/health/liveliness": {"status": "alive"},
+    "/health/liveness": {"status": "alive"},
+    "/health/readiness": {"status": "ready"},
+}
+_SERVED = (
+    "POST /v1/messages, POST /v1/messages/count_tokens, GET /v1/models, GET /health, "
+    "GET /metrics, and the Anthropic API below /anthropic/"
+)
+
+
+class Proxy:
+    """Serves a router over HTTP; an ASGI app, to be run by a server or mounted in another app.
+
+    The key that clients present is `server.master_key` of the router's configuration; without one
+    everyone is let in, so then serve it on loopback only, as `llmroute serve` does.
+    """
+
+    def __init__(self, router: Router, *, metrics: bool = True) -> None:
+        """Prepare to serve; `metrics` adds an observer to the router, for `/metrics`."""
+        self._router = router
+        self._server = router.config.server
+        self._keys = Keys(self._server.master_key)
+        self._pass_through = PassThrough(router)
+        self._metrics = Metrics() if metrics else None
+        if self._metrics is not None:
+            router.observers.append(self._metrics)
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        """Serve one ASGI connection scope."""
+        match scope["type"]:
+            case "http":
+                target = _ENDPOINTS.get(scope["path"])
+                if target is not None and scope["method"] == "POST":
+                    await self._messages(target[0], scope, receive, send, under=target[1])
+                else:
+                    await self._other(scope, receive, send)
+            case "lifespan":
+                await self._lifespan(receive, send)
+            case kind:
+                raise NotImplementedError(f"the proxy serves HTTP, not {kind}")
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        while (message := await receive())["type"] != "lifespan.shutdown":
+            await send({"type": message["type"] + ".complete"})
+        await self._router.aclose()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _messages(
+        self, endpoint: Endpoint, scope: dict[str, Any], receive: Receive, send: Send, *, under: bool
+    ) -> None:
+        headers: Headers = scope["headers"]
+        record = Record(at=time.time(), endpoint=endpoint, outcome="refused")
+        try:
+            caller = self._keys.authenticate(headers)
+            record.key = caller.key
+            body = await read_body(receive, headers, self._server.max_body_bytes)
+            call = _call(endpoint, Envelope.parse(body), scope, caller)
+        except RequestError as error:
+            record.status, record.error = error.status, str(error)
+            self._router.note(record)
+            await respond(send, render.refusal(error))
+            return
+        except ClientGoneError:
+            record.outcome, record.status = "cancelled", 499
+            self._router.note(record)
+            return
+        otherwise = self._pass_through.deployment if under else None
+        try:
+            with Watch(receive):
+                if call.stream:
+                    await self._stream(call, otherwise, send)
+                else:
+                    await self._whole(call, otherwise, send)
+        except ClientGoneError:
+            pass
+
+    async def _whole(self, call: Call, otherwise: str | None, send: Send) -> None:
+        try:
+            answer = await self._router.send(call, otherwise=otherwise)
+        except UnknownAliasError as error:
+            await respond(send, render.refusal(error))
+            return
+        except UpstreamError as error:
+            await respond(send, render.failure(error))
+            return
+        headers = [*answer.headers, *render.own_headers(answer)]
+        try:
+            await respond(send, render.Rendered(answer.status, headers, answer.body))
+        finally:
+            await answer.aclose()
+
+    async def _stream(self, call: Call, otherwise: str | None, send: Send) -> None:
+        with ClientStream(send, self._server.ping_after) as client:
+            try:
+                answer = await self._router.send(call, otherwise=otherwise)
+            except UnknownAliasError as error:
+                await respond(send, render.refusal(error))
+                return
+            except UpstreamError as error:
+                await client.stop()
+                if client.begun:
+                    await client.end(render.as_event(error))
+                else:
+                    await respond(send, render.failure(error))
+                return
+            try:
+                await client.start(answer.status, [*answer.headers, *render.own_headers(answer)])
+                while events := await answer.receive():
+                    await client.write(events)
+                await client.end()
+            except UpstreamError as error:
+                await client.end(render.as_event(error))
+            finally:
+                await answer.aclose()
+
+    async def _other(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        method, path = scope["method"], scope["path"]
+        try:
+            if path in ("/api/hello", "/anthropic/api/hello"):
+                rendered = render.Rendered(200, [], b"")
+            elif path in _HEALTH:
+                rendered = render.plain(200, _HEALTH[path])
+            else:
+                caller = self._keys.authenticate(scope["headers"])
+                if path.startswith("/anthropic/") and path not in _ENDPOINTS:
+                    await self._pass_through(scope, receive, send, caller)
+                    return
+                rendered = await self._page(method, path)
+        except RequestError as error:
+            rendered = render.refusal(error)
+        except UpstreamError as error:
+            rendered = render.failure(error)
+        await respond(send, rendered, head=method == "HEAD")
+
+    async def _page(self, method: str, path: str) -> render.Rendered:
+        """Answer what needs a key and no upstream."""
+        name = path.removeprefix("/v1/v1/models").removeprefix("/v1/models")
+        if path in _ENDPOINTS or (method not in ("GET", "HEAD") and name != path):
+            return render.not_allowed("POST" if path in _ENDPOINTS else "GET, HEAD")
+        if name in ("", "/"):
+            return render.plain(200, render.model_list(await self._router.models()))
+        if name != path:
+            return render.plain(200, render.model_object(await self._router.model(name[1:])))
+        if path == "/metrics" and self._metrics is not None:
+            return self._metrics_page(self._metrics)
+        return render.not_found(f"No such path: {path}. This proxy serves {_SERVED}.")
+
+    def _metrics_page(self, metrics: Metrics) -> render.Rendered:
+        kind = b"text/plain; version=0.0.4; charset=utf-8"
+        return render.Rendered(200, [(b"content-type", kind)], metrics.render())
+
+
+def _call(endpoint: Endpoint, body: Envelope, scope: dict[str, Any], caller: Caller) -> Call:
+    model = body.string("model")
+    if not model:
+        raise InvalidRequestError("model: Field required, a non-empty string")
+    headers: Headers = scope["headers"]
+    return Call(
+        body,
+        model,
+        stream=endpoint == "messages" and body.is_true("stream"),
+        endpoint=endpoint,
+        query=scope["query_string"].decode("latin-1"),
+        headers=upward(headers),
+        client_auth=caller.client_auth,
+        key=caller.key,
+        session=first(headers, b"x-claude-code-session-id") or "",
+        agent=first(headers, b"x-claude-code-agent-id") or "",
+    )
+
+
+async def read_body(receive: Receive, headers: Headers, limit: int) -> bytes:
+    """Read a request's body.
+
+    Raises:
+        RequestTooLargeError: It is, or says it is, over `limit` bytes.
+        ClientGoneError: The client went away before its end.
+    """
+    announced = first(headers, b"content-length") or ""
+    if announced.isdigit() and int(announced) > limit:
+        raise _too_large(limit)
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGoneError
+        chunk: bytes = message.get("body", b"")
+        size += len(chunk)
+        if size > limit:
+            raise _too_large(limit)
+        chunks.append(chunk)
+        if not message.get("more_body", False):
+            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def _too_large(limit: int) -> RequestTooLargeError:
+    return RequestTooLargeError(
+        f"Request exceeds the maximum size of {limit} bytes (server.max_body_bytes)"
+    )
+
+
+async def respond(send: Send, rendered: render.Rendered, *, head: bool = False) -> None:
+    """Send a whole answer; to a HEAD request, its head."""
+    length = (b"content-length", str(len(rendered.body)).encode())
+    headers = [header for header in rendered.headers if header[0] != b"content-length"]
+    await send(
+        {
+            "type": "http.response.start",
+            "status": rendered.status,
+            "headers": [*headers, length],
+        }
+    )
+    await send({"type": "http.response.body", "body": b"" if head else rendered.body})

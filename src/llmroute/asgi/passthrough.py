@@ -1,0 +1,176 @@
+"""The Anthropic API below `/anthropic/`, as it is: every path that is no Messages request.
+
+Requests and answers are relayed as they come, files of any size included, with the credential of
+one configured deployment in place of the client's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from llmroute.asgi.client import ClientGoneError, Message, Receive, Send, Watch
+from llmroute.errors import InvalidRequestError, StreamBrokenError, UnknownAliasError, UpstreamError
+from llmroute.keys import Caller
+from llmroute.observe import Record
+from llmroute.providers.anthropic import AnthropicDeployment
+from llmroute.router import Router
+from llmroute.transport import Body, Reply
+from llmroute.wire.headers import Headers
+
+__all__ = ["PassThrough"]
+
+# RFC 9110, 7.6.1: what belongs to one connection, not to the message.
+_HOP_BY_HOP = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+_STAYS_HERE = _HOP_BY_HOP | {
+    b"authorization",
+    b"cookie",
+    b"forwarded",
+    b"host",
+    b"x-api-key",
+    b"x-litellm-api-key",
+}
+_STAYS_THERE = _HOP_BY_HOP | {b"set-cookie"}
+
+
+class PassThrough:
+    """Relays requests to the deployment that serves the pass-through.
+
+    Attributes:
+        deployment: Its name: one with `use_in_pass_through`, else the first Anthropic deployment;
+            `None` if there is none.
+    """
+
+    def __init__(self, router: Router) -> None:
+        """Choose the deployment."""
+        self._router = router
+        candidates = [
+            (not deployment.use_in_pass_through, name)
+            for name, deployment in router.config.deployments.items()
+            if isinstance(deployment, AnthropicDeployment)
+        ]
+        chosen = min(candidates, key=lambda candidate: candidate[0], default=None)
+        self.deployment = None if chosen is None else chosen[1]
+
+    async def __call__(
+        self, scope: dict[str, Any], receive: Receive, send: Send, caller: Caller
+    ) -> None:
+        """Relay one request.
+
+        Raises:
+            RequestError: There is no deployment to relay to, or the path leads elsewhere.
+            UpstreamError: The deployment cannot be reached.
+        """
+        if self.deployment is None:
+            raise UnknownAliasError(
+                "No Anthropic deployment is configured, so there is nothing behind /anthropic/.", ""
+            )
+        path = _path(scope)
+        started = time.monotonic()
+        record = Record(
+            at=time.time(),
+            endpoint=f"{scope['method']} /anthropic{path.partition('?')[0]}",
+            key=caller.key,
+            deployment=self.deployment,
+        )
+        body = _RequestBody(receive, scope["headers"])
+        try:
+            with Watch(body.after):
+                reply = await self._router.forward(
+                    self.deployment,
+                    scope["method"],
+                    path,
+                    headers=[h for h in scope["headers"] if h[0] not in _STAYS_HERE],
+                    body=body.parts(),
+                    client_auth=caller.client_auth,
+                )
+                record.status = reply.status
+                record.first_byte = time.monotonic() - started
+                await _relay(reply, send, head=scope["method"] == "HEAD")
+        except ClientGoneError:
+            record.outcome = "cancelled"
+        except StreamBrokenError as error:
+            # The head is out; all that is left is to end the connection before the body's end.
+            record.outcome, record.error = "broken", str(error)
+            raise
+        except UpstreamError as error:
+            record.status, record.outcome, record.error = error.status, "failed", str(error)
+            raise
+        finally:
+            record.duration = time.monotonic() - started
+            self._router.note(record)
+
+
+class _RequestBody:
+    """A request's body on its way up; what comes after it is the client's going away."""
+
+    def __init__(self, receive: Receive, headers: Headers) -> None:
+        self._receive = receive
+        self._read = asyncio.Event()
+        names = {name for name, _ in headers}
+        self._empty = not names & {b"content-length", b"transfer-encoding"}
+        if self._empty:
+            self._read.set()
+
+    def parts(self) -> Body:
+        return () if self._empty else self._parts()
+
+    async def _parts(self) -> AsyncIterator[bytes]:
+        more = True
+        while more:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGoneError
+            more = message.get("more_body", False)
+            if body := message.get("body"):
+                yield body
+        self._read.set()
+
+    async def after(self) -> Message:
+        await self._read.wait()
+        return await self._receive()
+
+
+def _path(scope: dict[str, Any]) -> str:
+    """Return the path below `/anthropic` as the client spelled it, with its query.
+
+    Raises:
+        InvalidRequestError: It climbs out of the deployment's address.
+    """
+    raw = scope.get("raw_path") or scope["path"].encode()
+    path: str = raw.decode("latin-1").partition("?")[0].removeprefix("/anthropic")
+    dots = scope["path"].replace("\\", "/").split("/")
+    if ".." in dots or "." in dots:
+        raise InvalidRequestError("The path may not contain '.' or '..' segments.")
+    query: str = scope["query_string"].decode("latin-1")
+    return f"{path}?{query}" if query else path
+
+
+async def _relay(reply: Reply, send: Send, *, head: bool) -> None:
+    try:
+        await send(
+            {
+                "type": "http.response.start",
+                "status": reply.status,
+                "headers": [h for h in reply.headers if h[0] not in _STAYS_THERE],
+            }
+        )
+        while not head and (data := await reply.receive()):
+            await send({"type": "http.response.body", "body": data, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+    finally:
+        await reply.aclose()

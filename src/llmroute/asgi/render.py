@@ -1,0 +1,156 @@
+"""What the proxy itself says: errors in Anthropic's shape, the list of models, its own headers."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import msgspec
+
+from llmroute.errors import MisconfiguredError, RequestError, UpstreamError
+from llmroute.messages.catalog import ModelInfo
+from llmroute.messages.events import error_body, error_event, error_type
+from llmroute.router import Answer
+from llmroute.wire.headers import downward
+
+__all__ = [
+    "HEADERS",
+    "Rendered",
+    "as_event",
+    "failure",
+    "not_allowed",
+    "not_found",
+    "model_list",
+    "model_object",
+    "own_headers",
+    "plain",
+    "refusal",
+]
+
+HEADERS = {
+    "deployment": b"x-llmroute-deployment",
+    "model": b"x-llmroute-model",
+    "attempts": b"x-llmroute-attempts",
+    "estimated": b"x-llmroute-estimated",
+}
+"""Our own response headers: which deployment answered, its model, after how many attempts, and
+whether a token count is an estimate."""
+
+_JSON = (b"content-type", b"application/json")
+_FINAL = (b"x-should-retry", b"false")
+
+
+class Rendered(NamedTuple):
+    """A whole HTTP answer."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+
+def own_headers(answer: Answer) -> list[tuple[bytes, bytes]]:
+    """Say which deployment and model answered."""
+    return [
+        (HEADERS["deployment"], answer.deployment.encode("utf-8", "replace")),
+        (HEADERS["model"], answer.model.encode("utf-8", "replace")),
+        (HEADERS["attempts"], str(answer.attempts).encode()),
+    ]
+
+
+def plain(status: int, data: Any) -> Rendered:
+    """Answer with JSON."""
+    return Rendered(status, [_JSON], msgspec.json.encode(data))
+
+
+def not_found(message: str) -> Rendered:
+    """Answer a path that is not served."""
+    return Rendered(404, [_JSON, _FINAL], error_body("not_found_error", message))
+
+
+def not_allowed(methods: str) -> Rendered:
+    """Answer a method that a path does not take."""
+    body = error_body("invalid_request_error", f"Method not allowed; this path takes {methods}")
+    return Rendered(405, [_JSON, _FINAL, (b"allow", methods.encode())], body)
+
+
+def refusal(error: RequestError) -> Rendered:
+    """Answer a request that no retry mends: Claude Code would repeat a 401 for three minutes."""
+    body = error_body(error.type, str(error))
+    return Rendered(error.status, [_JSON, _FINAL], body)
+
+
+def failure(error: UpstreamError) -> Rendered:
+    """Answer with what the upstream said, as it said it, or say why it said nothing.
+
+    Claude Code recovers from errors by their wording and believes `retry-after`, so neither is
+    touched. One thing is added: where the upstream refused the credential that is configured here,
+    the client need not try ten times more.
+    """
+    headers = [*downward(error.headers), *_origin(error)]
+    final = isinstance(error, MisconfiguredError) and error.status in (401, 403)
+    if final and not any(name == b"x-should-retry" for name, _ in headers):
+        headers.append(_FINAL)
+    if error.event:
+        return Rendered(200, headers, error.event)
+    if error.body:
+        if not any(name == b"content-type" for name, _ in headers):
+            headers.append(_JSON)
+        return Rendered(error.status, headers, error.body)
+    headers = [header for header in headers if header[0] != b"content-type"]
+    return Rendered(error.status, [_JSON, *headers], _composed(error))
+
+
+def as_event(error: UpstreamError) -> bytes:
+    """Word an error as the last event of a stream that has been answered 200 already."""
+    if error.event:
+        return error.event
+    return error_event(error.body if _is_error(error.body) else _composed(error))
+
+
+def _is_error(body: bytes) -> bool:
+    try:
+        error = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return isinstance(error, dict) and isinstance(error.get("error"), dict)
+
+
+def _composed(error: UpstreamError) -> bytes:
+    where = f"deployment {error.deployment!r}: " if error.deployment else ""
+    return error_body(error_type(error.status), where + str(error))
+
+
+def _origin(error: UpstreamError) -> list[tuple[bytes, bytes]]:
+    if not error.deployment:
+        return []
+    return [
+        (HEADERS["deployment"], error.deployment.encode("utf-8", "replace")),
+        (HEADERS["attempts"], str(error.attempts).encode()),
+    ]
+
+
+def model_object(model: ModelInfo) -> dict[str, Any]:
+    """Show one model as the Anthropic API does; what is not known is left out."""
+    known = {
+        "description": model.description,
+        "max_input_tokens": model.max_input_tokens,
+        "max_tokens": model.max_tokens,
+        "lifecycle": model.lifecycle,
+    }
+    return {
+        "type": "model",
+        "id": model.id,
+        "display_name": model.display_name,
+        # The API's own value for a date it does not know.
+        "created_at": "1970-01-01T00:00:00Z",
+        **{name: value for name, value in known.items() if value is not None},
+    }
+
+
+def model_list(models: list[ModelInfo]) -> dict[str, Any]:
+    """Show all models, on one page."""
+    return {
+        "data": [model_object(model) for model in models],
+        "has_more": False,
+        "first_id": models[0].id if models else None,
+        "last_id": models[-1].id if models else None,
+    }

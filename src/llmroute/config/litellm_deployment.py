@@ -1,0 +1,364 @@
+"""One entry of LiteLLM's `model_list` → a deployment and what belongs to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from pydantic import SecretStr
+
+from llmroute.config.document import Document, Path
+from llmroute.config.environment import (
+    anthropic_base,
+    anthropic_credential,
+    is_anthropic,
+    is_loopback,
+    normalised,
+)
+from llmroute.config.litellm_keys import IGNORED, NOT_NEEDED, prefixed
+from llmroute.config.litellm_model import LitellmParams, ModelEntry, ModelInfo
+from llmroute.config.model import Price
+from llmroute.config.provider_names import LITELLM_NAMES, refusal
+from llmroute.config.validation import check_headers, meant, quoted, section, validated
+from llmroute.providers import Deployment
+from llmroute.providers.anthropic import DEFAULT_BASE_URL, AnthropicDeployment
+
+__all__ = ["Defaults", "Entry", "accepted", "read_entry"]
+
+_PRICES = {
+    "input": "input_cost_per_token",
+    "output": "output_cost_per_token",
+    "cache_read": "cache_read_input_token_cost",
+    "cache_write": "cache_creation_input_token_cost",
+    "cache_write_1h": "cache_creation_input_token_cost_above_1hr",
+}
+_GUESSES = (("claude-", "anthropic"), ("gpt-", "openai"), ("gemini-", "vertex_ai"))
+_AUTH_HEADERS = frozenset({"authorization", "x-api-key"})
+_OWN_FORMAT = "/v1/messages"
+
+
+class Defaults(NamedTuple):
+    """What the rest of the file says about every deployment.
+
+    Attributes:
+        timeout: For deployments without one.
+        stream_timeout: Likewise.
+        limits: Whether `rpm` and `tpm` are limits and not only weights.
+        credentials: The named credentials, each with its place.
+        environ: The environment, the file's own variables included.
+        forwarding: Aliases whose callers' credentials are forwarded; `None` for all.
+    """
+
+    timeout: float | None
+    stream_timeout: float | None
+    limits: bool
+    credentials: Mapping[str, tuple[Path, dict[str, Any]]]
+    environ: Mapping[str, str]
+    forwarding: frozenset[str] | None
+
+
+class Entry(NamedTuple):
+    """What an entry says.
+
+    Attributes:
+        at: Where it stands.
+        alias: Its `model_name`.
+        id: Its name, if the file gives one.
+        deployment: `None` if it has problems.
+        price: What the file says of prices.
+        shares: Its `weight`, `rpm` and `tpm`.
+        retries: Its own number of retries, and where that stands.
+    """
+
+    at: Path
+    alias: str
+    id: str | None
+    deployment: Deployment | None
+    price: Price | None
+    shares: tuple[float | None, float | None, float | None]
+    retries: int | None
+    retries_at: Path | None
+    max_input_tokens: int | None
+    max_output_tokens: int | None
+
+
+def accepted(
+    document: Document, name: str, settings: Mapping[str, Any], places: Mapping[str, Path]
+) -> dict[str, Any]:
+    """Return what of a section is left when that without effect is taken out, with a warning."""
+    kept = {}
+    for key, value in settings.items():
+        if key in NOT_NEEDED.get(name, ()) or (value is None and key in IGNORED[name]):
+            continue
+        reason = IGNORED[name].get(key)
+        if reason is None and key not in _FIELDS.get(name, ()):
+            reason = prefixed(name, key)
+        if reason is None:
+            kept[key] = value
+        else:
+            document.warn(places[key], f"ignored: {reason}")
+    return kept
+
+
+_FIELDS = {
+    "litellm_params": LitellmParams.model_fields.keys(),
+    "model_info": ModelInfo.model_fields.keys(),
+}
+
+
+def read_entry(document: Document, item: Any, at: Path, defaults: Defaults) -> Entry | None:
+    """Read one entry; `None` if it has no usable name."""
+    outer = section(document, item, at)
+    if document.is_wrong(at):
+        return None
+    misplaced = "unknown setting here; it belongs under litellm_params"
+    hints = dict.fromkeys(LitellmParams.model_fields, misplaced)
+    entry = validated(document, ModelEntry, outer, at, hints=hints)
+    alias = outer.get("model_name")
+    alias = alias if isinstance(alias, str) and alias else ""
+    if alias.count("*") > 1:
+        document.wrong((*at, "model_name"), "may have one *")
+    info = _info(document, outer.get("model_info"), (*at, "model_info"))
+    place = (*at, "litellm_params")
+    inner = outer.get("litellm_params")
+    if not isinstance(inner, dict) or not inner:
+        document.wrong(place, "must be a mapping with a model in it")
+        inner = {}
+    reading = _Reading(document, place, inner, info, defaults)
+    params, deployment = reading.params, reading.deployment(alias)
+    if entry is None or not alias:
+        return None
+    return Entry(
+        at=at,
+        alias=alias,
+        id=info.id,
+        deployment=deployment,
+        price=_price(params, info),
+        shares=(params.weight, params.rpm, params.tpm) if params else (None, None, None),
+        retries=reading.retries[0],
+        retries_at=reading.retries[1],
+        max_input_tokens=info.max_input_tokens,
+        max_output_tokens=info.max_output_tokens or info.max_tokens,
+    )
+
+
+def _info(document: Document, value: Any, at: Path) -> ModelInfo:
+    settings = section(document, value, at)
+    kept = accepted(document, "model_info", settings, {key: (*at, key) for key in settings})
+    for key in kept.keys() - ModelInfo.model_fields.keys():
+        # LiteLLM keeps notes of any name here, so an unknown one is no mistake by itself.
+        near = meant(key, ModelInfo.model_fields)
+        document.warn((*at, key), f"ignored: llmroute has no such setting{near}")
+        del kept[key]
+    info = validated(document, ModelInfo, kept, at) or ModelInfo()
+    if info.id and not (info.id.isascii() and info.id.isprintable()):
+        document.wrong((*at, "id"), "goes into a header: it must be plain ASCII")
+    return info
+
+
+def _price(params: LitellmParams | None, info: ModelInfo) -> Price | None:
+    given = {
+        kind: cost
+        for kind, name in _PRICES.items()
+        for cost in (getattr(info, name), getattr(params, name, None))
+        if cost is not None
+    }
+    if not given and info.base_model is None:
+        return None
+    return Price(**given, base_model=info.base_model)
+
+
+class _Reading:
+    """The reading of one `litellm_params`."""
+
+    def __init__(
+        self,
+        document: Document,
+        at: Path,
+        own: dict[str, Any],
+        info: ModelInfo,
+        defaults: Defaults,
+    ) -> None:
+        self._document = document
+        self._at = at
+        self._info = info
+        self._defaults = defaults
+        self._places: dict[str, Path] = {}
+        self._given: dict[str, Any] = {}
+        self._add_credential(own)
+        self._given |= own
+        self._places |= {key: (*at, key) for key in own}
+        self._provider, self._model, self._no = self._provider_and_model()
+        kept = accepted(document, "litellm_params", self._given, self._places)
+        if self._no:
+            # Another provider's settings are not known here; a slip in a common one still shows.
+            fields = LitellmParams.model_fields
+            kept = {k: v for k, v in kept.items() if k in fields or meant(k, fields)}
+        for key in [key for key in kept if key.startswith("anthropic_")]:
+            document.wrong(self._places[key], "is not part of this version of llmroute")
+            del kept[key]
+        self.params = validated(
+            document,
+            LitellmParams,
+            kept,
+            at,
+            origins=self._places,
+            known=IGNORED["litellm_params"],
+            hints=dict.fromkeys(
+                ModelInfo.model_fields, "unknown setting here; it belongs under model_info"
+            ),
+        )
+
+    @property
+    def retries(self) -> tuple[int | None, Path | None]:
+        """The entry's own number of retries, and where it stands."""
+        for name in ("num_retries", "max_retries"):
+            value = getattr(self.params, name, None)
+            if value is not None:
+                return value, self._places[name]
+        return None, None
+
+    def _add_credential(self, own: dict[str, Any]) -> None:
+        name = own.get("litellm_credential_name")
+        if not isinstance(name, str):
+            return
+        found = self._defaults.credentials.get(name)
+        if found is None:
+            path = (*self._at, "litellm_credential_name")
+            shown = quoted(self._document, path, name)
+            near = meant(name, self._defaults.credentials)
+            self._document.wrong(path, f"no credential is named {shown}{near}")
+            return
+        place, self._given = found[0], dict(found[1])
+        self._places = {key: (*place, key) for key in self._given}
+
+    def _provider_and_model(self) -> tuple[str, str, str | None]:
+        """Return the provider, the model there, and what is wrong with the provider."""
+        full, named = self._given.get("model"), self._given.get("custom_llm_provider")
+        if not isinstance(full, str) or not full:
+            return "", "", None
+        path = self._places["model"]
+        if isinstance(named, str):
+            path = self._places["custom_llm_provider"]
+            provider, model = named, full.removeprefix(f"{named}/")
+        elif "/" in full:
+            provider, _, model = full.partition("/")
+        else:
+            provider = next((p for start, p in _GUESSES if full.startswith(start)), "")
+            model = full
+        if not provider:
+            no = "names no provider; write it before the model, as in anthropic/claude-sonnet-5"
+        elif self._speaks_messages():
+            return provider, model, None
+        else:
+            shown = quoted(self._document, path, provider)
+            no = refusal(provider, shown, LITELLM_NAMES) or ""
+        if no:
+            self._document.wrong(path, no)
+        elif not model:
+            self._document.wrong(path, "names a provider and no model")
+        return provider, model, no or None
+
+    def _speaks_messages(self) -> bool:
+        """Whether the file says that the server at `api_base` reads Anthropic's format."""
+        at_base = self._given.get("api_base") or self._given.get("base_url")
+        return bool(at_base) and _OWN_FORMAT in (self._info.supported_endpoints or [])
+
+    def deployment(self, alias: str) -> Deployment | None:
+        """Return the deployment, reporting what it lacks."""
+        params = self.params
+        if params is None or self._no or not self._model:
+            return None
+        document, places = self._document, self._places
+        if "*" in self._model and "*" not in alias:
+            document.wrong(places["model"], "has a *, and model_name has none to put there")
+        headers: dict[str, str] = {}
+        for name in ("default_headers", "headers", "extra_headers"):
+            more = getattr(params, name)
+            check_headers(document, more, places.get(name, self._at))
+            headers |= more
+        base, base_at = self._base(params)
+        forward = self._forward(alias, base, base_at)
+        settings: dict[str, Any] = {
+            "provider": "anthropic",
+            "model": self._model,
+            "base_url": base,
+            "headers": headers,
+            "extra_body": params.extra_body,
+            "stream_timeout": params.stream_timeout or self._defaults.stream_timeout,
+            "order": params.order,
+            "weight": params.weight,
+            "max_parallel_requests": params.max_parallel_requests,
+            "forward_client_auth": forward,
+            "use_in_pass_through": params.use_in_pass_through,
+        }
+        settings |= self._credential(params, base, forward=forward, headers=headers)
+        if timeout := params.timeout or self._defaults.timeout:
+            settings["timeout"] = timeout
+        if self._defaults.limits:
+            settings |= {"rpm": params.rpm, "tpm": params.tpm}
+        settings = {name: value for name, value in settings.items() if value is not None}
+        origins = {**places, "base_url": base_at}
+        return validated(document, AnthropicDeployment, settings, self._at, origins=origins)
+
+    def _base(self, params: LitellmParams) -> tuple[str | None, Path]:
+        """Return the upstream's address and where it stands."""
+        for name in ("api_base", "base_url"):
+            if name in self._given:
+                value = getattr(params, name)
+                if params.api_base and params.base_url and params.api_base != params.base_url:
+                    self._document.wrong(
+                        self._places["base_url"], "is another address than api_base"
+                    )
+                return (normalised(value) if value else None), self._places[name]
+        base = anthropic_base(self._defaults.environ)
+        if base.own_proxy:
+            self._document.warn(
+                (*self._at, "api_base"),
+                f"{base.variable} is this proxy's own address; api.anthropic.com is used",
+            )
+        return base.url, (*self._at, "api_base")
+
+    def _forward(self, alias: str, base: str | None, base_at: Path) -> bool:
+        groups = self._defaults.forwarding
+        if groups is not None and alias not in groups:
+            return False
+        # A caller's login is for Anthropic. LiteLLM once sent it to whichever host was configured.
+        if base is None or is_anthropic(base) or is_loopback(base):
+            return True
+        self._document.warn(base_at, "callers' own credentials are not forwarded to this address")
+        return False
+
+    def _credential(
+        self, params: LitellmParams, base: str | None, *, forward: bool, headers: Mapping[str, str]
+    ) -> dict[str, SecretStr]:
+        document = self._document
+        third_party = self._provider != "anthropic"
+        if "api_key" in self._given:
+            key = params.api_key
+            if key is None:
+                return {}
+            if key.get_secret_value().startswith("oidc/"):
+                document.wrong(
+                    self._places["api_key"], "oidc/ tokens are not part of this version of llmroute"
+                )
+            return {"auth_token" if third_party else "api_key": key}
+        if third_party:
+            return {}
+        found = anthropic_credential(self._defaults.environ)
+        carried = any(name.lower() in _AUTH_HEADERS for name in headers)
+        if found is None:
+            if not (forward or carried):
+                document.wrong(
+                    (*self._at, "api_key"), "no api_key, and ANTHROPIC_API_KEY is not set"
+                )
+            return {}
+        if carried:
+            return {}
+        in_file = "api_base" in self._given or "base_url" in self._given
+        if in_file and not is_anthropic(base or DEFAULT_BASE_URL):
+            document.warn(
+                (*self._at, "api_key"),
+                f"none is given, so {found.variable} is sent to this api_base",
+            )
+        return {found.setting: found.value}

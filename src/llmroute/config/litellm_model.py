@@ -1,0 +1,211 @@
+"""What of a LiteLLM file is honoured, section by section; the rest is in `litellm_keys`."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, SecretStr
+
+from llmroute.config.model import Settings, Strategy
+
+__all__ = [
+    "STRATEGIES",
+    "CredentialEntry",
+    "GeneralSettings",
+    "LitellmParams",
+    "LitellmSettings",
+    "ModelEntry",
+    "ModelInfo",
+    "RouterSettings",
+    "RoutingStrategy",
+]
+
+RoutingStrategy = Literal[
+    "simple-shuffle",
+    "least-busy",
+    "latency-based-routing",
+    "cost-based-routing",
+    "usage-based-routing",
+    "usage-based-routing-v2",
+]
+
+STRATEGIES: dict[str, Strategy] = {
+    "simple-shuffle": "weighted",
+    "least-busy": "least_busy",
+    "latency-based-routing": "lowest_latency",
+    "cost-based-routing": "lowest_price",
+    "usage-based-routing": "least_busy",
+    "usage-based-routing-v2": "least_busy",
+}
+
+
+class ModelEntry(Settings):
+    """One of `model_list`."""
+
+    model_name: str = Field(min_length=1)
+    """The alias; entries of one name share its calls, by weight."""
+    litellm_params: dict[str, Any]
+    """The deployment; see below."""
+    model_info: dict[str, Any] | None = None
+    """What is known of it; see below."""
+
+
+class LitellmParams(Settings):
+    """A deployment."""
+
+    model: str = Field(min_length=1)
+    """`provider/model`; a `*` in the model is what the alias's `*` matched."""
+    custom_llm_provider: str | None = None
+    """The provider, where `model` does not begin with it."""
+    api_key: SecretStr | None = None
+    """Left out, `ANTHROPIC_API_KEY` or `ANTHROPIC_AUTH_TOKEN` is taken from the environment."""
+    api_base: str | None = None
+    """The upstream's address; a `/v1` or `/v1/messages` at its end is taken off.  Left out,
+    `ANTHROPIC_API_BASE` or `ANTHROPIC_BASE_URL` is taken from the environment."""
+    base_url: str | None = None
+    """The same as `api_base`."""
+    litellm_credential_name: str | None = None
+    """An entry of `credential_list`, for what is not given here."""
+    extra_headers: dict[str, str] = Field(default_factory=dict)
+    """Further headers for every request."""
+    headers: dict[str, str] = Field(default_factory=dict)
+    """The same as `extra_headers`."""
+    default_headers: dict[str, str] = Field(default_factory=dict)
+    """The same as `extra_headers`."""
+    extra_body: dict[str, Any] = Field(default_factory=dict)
+    """Members set in the body of every request that does not have them."""
+    timeout: float | None = Field(None, gt=0)
+    """Seconds until an answer must begin."""
+    stream_timeout: float | None = Field(None, gt=0)
+    """The same for streamed answers."""
+    num_retries: int | None = Field(None, ge=0)
+    """Honoured where every deployment has the same; there is one number for all."""
+    max_retries: int | None = Field(None, ge=0)
+    """The same as `num_retries`."""
+    order: int = 0
+    """Deployments of an alias are tried by rising order."""
+    weight: float | None = Field(None, ge=0)
+    """Share of the calls among deployments of equal order."""
+    rpm: int | None = Field(None, gt=0)
+    """Requests a minute: the weight, where no entry of the alias has one; a limit where limits are
+    asked for."""
+    tpm: int | None = Field(None, gt=0)
+    """Tokens a minute: the weight, where no entry has a weight or an `rpm`; a limit likewise."""
+    max_parallel_requests: int | None = Field(None, gt=0)
+    """Requests the deployment takes at once."""
+    use_in_pass_through: bool = False
+    """Serve what comes in under `/anthropic` and names no alias."""
+    input_cost_per_token: float | None = Field(None, ge=0)
+    """US dollars; here or in `model_info`, like the four below."""
+    output_cost_per_token: float | None = Field(None, ge=0)
+    """US dollars."""
+    cache_read_input_token_cost: float | None = Field(None, ge=0)
+    """US dollars."""
+    cache_creation_input_token_cost: float | None = Field(None, ge=0)
+    """US dollars, for five minutes."""
+    cache_creation_input_token_cost_above_1hr: float | None = Field(None, ge=0)
+    """US dollars, for an hour."""
+
+
+class ModelInfo(Settings):
+    """What is known of a deployment."""
+
+    id: str | None = Field(None, min_length=1)
+    """The deployment's name; left out, one is made from the alias."""
+    base_model: str | None = None
+    """The model whose list price holds."""
+    max_input_tokens: int | None = Field(None, gt=0)
+    """The longest prompt, in tokens, as told to clients."""
+    max_output_tokens: int | None = Field(None, gt=0)
+    """The longest answer, in tokens, as told to clients."""
+    max_tokens: int | None = Field(None, gt=0)
+    """The same as `max_output_tokens`."""
+    supported_endpoints: list[str] | None = None
+    """With `/v1/messages` among them, the server at `api_base` is spoken to in Anthropic's format,
+    whatever the provider."""
+    input_cost_per_token: float | None = Field(None, ge=0)
+    """US dollars, like the four below."""
+    output_cost_per_token: float | None = Field(None, ge=0)
+    """US dollars."""
+    cache_read_input_token_cost: float | None = Field(None, ge=0)
+    """US dollars."""
+    cache_creation_input_token_cost: float | None = Field(None, ge=0)
+    """US dollars, for five minutes."""
+    cache_creation_input_token_cost_above_1hr: float | None = Field(None, ge=0)
+    """US dollars, for an hour."""
+
+
+class CredentialEntry(Settings):
+    """One of `credential_list`."""
+
+    credential_name: str = Field(min_length=1)
+    """What `litellm_credential_name` refers to."""
+    credential_values: dict[str, Any] = Field(default_factory=dict)
+    """Settings of `litellm_params`."""
+    credential_info: dict[str, Any] | None = None
+    """Free remarks."""
+
+
+class LitellmSettings(Settings):
+    """`litellm_settings`."""
+
+    master_key: SecretStr | None = None
+    """What clients present to the proxy."""
+    num_retries: int | None = Field(None, ge=0)
+    """Further attempts at the same deployment."""
+    request_timeout: float | None = Field(None, gt=0)
+    """The `timeout` of deployments that have none; `router_settings.timeout` stands above it."""
+    fallbacks: list[Any] | None = None
+    """Aliases to go on with, by alias or `"*"`; `router_settings` stands above it."""
+    context_window_fallbacks: list[Any] | None = None
+    """The alias to use instead when a prompt is too long, by alias."""
+    default_fallbacks: list[str] | None = None
+    """The fallbacks of every alias that has none."""
+    json_logs: bool = False
+    """Write the log as JSON."""
+    model_group_settings: dict[str, Any] | None = None
+    """`forward_client_headers_to_llm_api`: aliases whose callers' own credential is forwarded."""
+
+
+class RouterSettings(Settings):
+    """`router_settings`."""
+
+    routing_strategy: RoutingStrategy = "simple-shuffle"
+    """How the next deployment is chosen among those of equal `order`."""
+    num_retries: int | None = Field(None, ge=0)
+    """Further attempts at the same deployment."""
+    retry_after: float | None = Field(None, ge=0)
+    """Seconds to wait before the first of them."""
+    timeout: float | None = Field(None, gt=0)
+    """The `timeout` of deployments that have none."""
+    stream_timeout: float | None = Field(None, gt=0)
+    """The `stream_timeout` of deployments that have none."""
+    cooldown_time: float | None = Field(None, ge=0)
+    """Seconds that a deployment which failed is left alone."""
+    disable_cooldowns: bool = False
+    """The same as a `cooldown_time` of 0."""
+    fallbacks: list[Any] | None = None
+    """Aliases to go on with, by alias or `"*"`."""
+    context_window_fallbacks: list[Any] | None = None
+    """The alias to use instead when a prompt is too long, by alias."""
+    default_fallbacks: list[str] | None = None
+    """The fallbacks of every alias that has none."""
+    model_group_alias: dict[str, Any] | None = None
+    """Further names: `name: alias`, or `name: {model: alias, hidden: true}`."""
+    enable_pre_call_checks: bool = False
+    """With it, `rpm` and `tpm` are limits."""
+    optional_pre_call_checks: list[str] | None = None
+    """With `enforce_model_rate_limits` among them, `rpm` and `tpm` are limits."""
+
+
+class GeneralSettings(Settings):
+    """`general_settings`."""
+
+    master_key: SecretStr | None = None
+    """What clients present to the proxy."""
+    forward_client_headers_to_llm_api: bool = False
+    """Send a caller's own credential (a claude.ai login) on to Anthropic."""
+    forward_llm_provider_auth_headers: bool = False
+    """The same."""
+    max_request_size_mb: float | None = Field(None, gt=0)
+    """The largest request accepted, in units of 1,048,576 bytes."""

@@ -1,0 +1,124 @@
+"""The one door to a configuration: a file, a dict or the environment → `Config`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path as FilePath
+from typing import Any
+
+from llmroute.config import environment, litellm, native
+from llmroute.config.document import Document, Path, Source, from_data, from_yaml
+from llmroute.config.model import Config
+from llmroute.config.references import resolve
+from llmroute.errors import ConfigError, Problem
+
+__all__ = ["load_dict", "load_env", "load_file"]
+
+
+def load_file(path: str | os.PathLike[str], environ: Mapping[str, str] | None = None) -> Config:
+    """Read a YAML file in either dialect, with what it includes.
+
+    Args:
+        path: The file.
+        environ: Where variables are looked up; this process's environment if left out.
+
+    Raises:
+        ConfigError: With every problem of every file at once.
+    """
+    name = os.fspath(path)
+    try:
+        text = _read(FilePath(name))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError([Problem(name, 0, "", _why(error))]) from None
+    return _config(name, from_yaml(text, name), FilePath(name).parent, environ)
+
+
+def load_dict(data: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Config:
+    """Read settings from a dict, as a file in either dialect would hold them.
+
+    Raises:
+        ConfigError: With every problem at once; there are no lines.
+    """
+    return _config("<dict>", from_data(data, "<dict>"), FilePath(), environ)
+
+
+def load_env(environ: Mapping[str, str] | None = None) -> Config:
+    """Build a configuration from the providers' keys in the environment; `found` says which.
+
+    Raises:
+        ConfigError: There is no key.
+    """
+    return environment.config(os.environ if environ is None else environ)
+
+
+def _config(name: str, main: Source, folder: FilePath, environ: Mapping[str, str] | None) -> Config:
+    included = _included(name, main, folder)
+    document = Document(name, main)
+    for source in included:
+        document.merge(source)
+    data = document.data
+    ours = sorted(data.keys() & {"deployments", "aliases"})
+    theirs = sorted(data.keys() & litellm.SECTIONS)
+    if not data:
+        document.wrong((), "is empty; a model_list, or deployments and aliases, belong here")
+    elif ours and theirs:
+        document.wrong((theirs[0],), f"is LiteLLM's, and {ours[0]} is not; use one dialect")
+    if not data or (ours and theirs):
+        document.check()
+    read = litellm.read if theirs else native.read
+    environ = resolve(
+        document,
+        os.environ if environ is None else environ,
+        lambda file: _read(folder / file),
+    )
+    config = read(document, environ)
+    document.check()
+    return config
+
+
+def _included(name: str, main: Source, folder: FilePath) -> list[Source]:
+    """Read the files that `include` names, and those that they name in turn."""
+    opened = {os.path.normpath(name)}
+    sources: list[Source] = []
+    waiting = [(main, folder)]
+    while waiting:
+        source, here = waiting.pop(0)
+        value = source.data.pop("include", None)
+        for index, file in enumerate(value if isinstance(value, list) else [value]):
+            path: Path = ("include", index) if isinstance(value, list) else ("include",)
+            if file is None:
+                continue
+            if not isinstance(file, str):
+                source.problems[path] = "must be the name of a file"
+                continue
+            target = here / file
+            if os.path.normpath(target) in opened:
+                source.problems[path] = "is included already"
+                continue
+            opened.add(os.path.normpath(target))
+            try:
+                found = from_yaml(_read(target), os.fspath(target))
+            except (OSError, UnicodeDecodeError) as error:
+                source.problems[path] = f"the file {_why(error)}"
+                continue
+            sources.append(found)
+            waiting.append((found, target.parent))
+    return sources
+
+
+def _read(file: FilePath) -> str:
+    # An editor's byte order mark is not a part of the first setting.
+    return file.read_text(encoding="utf-8-sig")
+
+
+def _why(error: OSError | UnicodeDecodeError) -> str:
+    match error:
+        case FileNotFoundError():
+            return "does not exist"
+        case UnicodeDecodeError():
+            return "is not UTF-8"
+        case IsADirectoryError():
+            return "is a directory"
+        case _:
+            return "cannot be read"

@@ -1,0 +1,48 @@
+"""The providers there are, those that are planned, and the names LiteLLM has for them."""
+
+from __future__ import annotations
+
+from llmroute.config.validation import meant
+from llmroute.providers import PROVIDERS
+
+__all__ = ["LITELLM_NAMES", "PLANNED", "refusal"]
+
+PLANNED = frozenset(
+    {
+        "bedrock",
+        "foundry",
+        "gemini",
+        "openai",
+        "openai_compatible",
+        "vertex",
+    }
+)
+
+LITELLM_NAMES = frozenset(
+    """
+    ai21 aihubmix anthropic azure azure_ai baseten bedrock bedrock_converse bedrock_mantle bigmodel
+    cerebras chatgpt chutes cloudflare codestral cohere cohere_chat custom_openai dashscope
+    databricks deepinfra deepseek docker_model_runner edenai featherless_ai fireworks_ai friendliai
+    gemini github github_copilot groq helicone hosted_vllm huggingface hyperbolic lambda_ai
+    litellm_proxy llamafile lm_studio meta minimax mistral modelscope moonshot nano-gpt nebius
+    novita nscale nvidia_nim oci ollama ollama_chat openai openai_like opencode_go openrouter
+    ovhcloud perplexity poe qwen_ai_platform qwencloud replicate sagemaker sagemaker_chat sambanova
+    scaleway snowflake synthetic tencent text-completion-openai together_ai vercel_ai_gateway
+    vertex_ai vertex_ai_beta vllm volcengine wandb watsonx xai xiaomi_mimo xinference zai
+    """.split()  # noqa: SIM905 - a list of this length would be read by nobody
+)
+
+
+def refusal(name: str, shown: str, known: frozenset[str]) -> str | None:
+    """Say why there is no provider `name`; `None` if there is one.
+
+    Args:
+        name: The provider asked for.
+        shown: The same as it may stand in a message.
+        known: Every name that means a provider in this dialect.
+    """
+    if name in PROVIDERS:
+        return None
+    if name in known:
+        return f"provider {shown} is not part of this version of llmroute"
+    return f"no provider is named {shown}{meant(name, known | PROVIDERS.keys())}"

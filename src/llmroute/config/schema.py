@@ -1,0 +1,141 @@
+"""A JSON Schema for editors, from the same models that check the file."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+from llmroute.config.litellm_keys import IGNORED, NOT_NEEDED
+from llmroute.config.litellm_model import (
+    CredentialEntry,
+    GeneralSettings,
+    LitellmParams,
+    LitellmSettings,
+    ModelEntry,
+    ModelInfo,
+    RouterSettings,
+)
+from llmroute.config.model import Alias, Routing, Server
+from llmroute.providers import PROVIDERS
+
+__all__ = ["attribute_docs", "json_schema"]
+
+_REFERENCE = {"type": "string", "pattern": r"^os\.environ/|\$\{"}
+_NAMES: dict[str, Any] = {"type": "array", "items": {"type": "string"}}
+_NAME_OR_NAMES: dict[str, Any] = {"anyOf": [{"type": "string"}, _NAMES]}
+
+
+def attribute_docs(model: type[BaseModel]) -> dict[str, str]:
+    """Return the text under each setting of a model, its bases' included; reads the source."""
+    docs: dict[str, str] = {}
+    for cls in reversed(model.__mro__):
+        if not issubclass(cls, BaseModel) or cls is BaseModel:
+            continue
+        body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]
+        assert isinstance(body, ast.ClassDef)  # noqa: S101 - it is a class
+        for statement, text in zip(body.body, body.body[1:], strict=False):
+            match statement, text:
+                case (
+                    ast.AnnAssign(target=ast.Name(id=name)),
+                    ast.Expr(value=ast.Constant(value=str(doc))),
+                ):
+                    docs[name] = " ".join(doc.split())
+                case _:
+                    pass
+    return docs
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the schema of both dialects, for editors; loading checks more than it can say."""
+    deployments = [_object(row.deployment) for row in PROVIDERS.values()]
+    for deployment in deployments:
+        deployment["required"] = ["provider"]
+    native = {
+        "deployments": _mapping({"anyOf": deployments}, "By name."),
+        "aliases": _mapping(
+            {"anyOf": [{"type": "string"}, _NAMES, _alias()]},
+            "What callers ask for, by name or pattern: a deployment, a list of them, or settings.",
+        ),
+        "routing": _object(Routing),
+        "server": _object(Server),
+    }
+    params = _object(LitellmParams, "litellm_params")
+    # Another provider's settings are not known here, and not reported as unknown.
+    params["additionalProperties"] = True
+    entry = _object(ModelEntry)
+    entry["properties"]["litellm_params"] = params
+    entry["properties"]["model_info"] = {
+        **_object(ModelInfo, "model_info"),
+        "additionalProperties": True,
+    }
+    litellm = {
+        "model_list": {"type": "array", "items": entry},
+        "litellm_settings": _object(LitellmSettings, "litellm_settings"),
+        "router_settings": _object(RouterSettings, "router_settings"),
+        "general_settings": _object(GeneralSettings, "general_settings"),
+        "environment_variables": _mapping({}, "Variables that the rest of the file refers to."),
+        "credential_list": {"type": "array", "items": _object(CredentialEntry)},
+        **_ignored(IGNORED[""]),
+    }
+    include = {"type": "array", "items": {"type": "string"}, "description": "Further files."}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "llmroute configuration",
+        "type": "object",
+        "properties": {"include": include, **native, **litellm},
+        "additionalProperties": False,
+        "anyOf": [{"required": ["deployments"]}, {"required": ["model_list"]}, _INCLUDING],
+    }
+
+
+_INCLUDING = {"required": ["include"]}
+
+
+def _object(model: type[BaseModel], section: str = "") -> dict[str, Any]:
+    schema = model.model_json_schema()
+    docs = attribute_docs(model)
+    for name, found in schema["properties"].items():
+        schema["properties"][name] = _setting(found, docs.get(name))
+    for name, text in _ignored(IGNORED.get(section, {}) if section else {}).items():
+        schema["properties"].setdefault(name, text)
+    for name in sorted(NOT_NEEDED.get(section, ())):
+        schema["properties"][name] = {"description": "Accepted: it is so anyway."}
+    schema.pop("title", None)
+    schema.pop("description", None)
+    return schema
+
+
+def _setting(schema: dict[str, Any], doc: str | None) -> dict[str, Any]:
+    """Return the schema of one setting as a file has it: no null, and any value a reference."""
+    kept = {key: schema[key] for key in ("default",) if schema.get(key) is not None}
+    dropped = {"anyOf", "default", "description", "format", "title", "writeOnly"}
+    kinds = [
+        {key: value for key, value in kind.items() if key not in dropped}
+        for kind in schema.get("anyOf", [schema])
+        if kind.get("type") != "null"
+    ]
+    if any(kind.get("type") in {"boolean", "integer", "number"} for kind in kinds):
+        kinds.append(_REFERENCE)
+    described = {} if doc is None else {"description": doc}
+    return (kinds[0] if len(kinds) == 1 else {"anyOf": kinds}) | kept | described
+
+
+def _alias() -> dict[str, Any]:
+    schema = _object(Alias)
+    for name in ("deployments", "fallbacks"):
+        said = {"description": schema["properties"][name]["description"]}
+        schema["properties"][name] = _NAME_OR_NAMES | said
+    return schema
+
+
+def _mapping(values: dict[str, Any], description: str) -> dict[str, Any]:
+    return {"type": "object", "additionalProperties": values, "description": description}
+
+
+def _ignored(reasons: Mapping[str, str]) -> dict[str, Any]:
+    return {name: {"description": f"Ignored: {why}."} for name, why in sorted(reasons.items())}

@@ -1,0 +1,489 @@
+"""The router: one path from a call to an upstream's answer, for both doors.
+
+Resolve the alias, order its deployments, then do what the plan says: try, wait, go elsewhere, give
+up.  The first real event of an answer commits: from there on it is the caller's, and is never
+replaced by another deployment's.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import anyio
+import msgspec
+
+from llmroute.config import Config, load_dict, load_env, load_file
+from llmroute.errors import (
+    InvalidRequestError,
+    RejectedError,
+    RequestError,
+    UnknownAliasError,
+    UpstreamError,
+)
+from llmroute.messages.call import Call
+from llmroute.messages.catalog import CLAUDE, ModelInfo, facts
+from llmroute.messages.estimate import estimate
+from llmroute.messages.message import Message
+from llmroute.messages.usage import Usage
+from llmroute.observe import Attempt, Observer, Outcome, Record
+from llmroute.router.answer import Answer
+from llmroute.router.attempt import Target
+from llmroute.router.stream import MessageStream
+from llmroute.routing.aliases import Aliases, Match
+from llmroute.routing.plan import GiveUp, Plan, Try, Wait
+from llmroute.routing.select import Candidate, order
+from llmroute.transport import Body, Reply, Transport
+from llmroute.wire.envelope import Envelope
+from llmroute.wire.headers import Headers
+
+__all__ = ["Answer", "MessageStream", "Router"]
+
+RETRIES_IN_PROCESS = 2
+"""Retries of one deployment where the policy names no number and the caller is Python code, which
+does not retry by itself; as many as the Anthropic SDK makes."""
+
+
+class Router:
+    """Sends Messages requests to the deployments of a configuration.
+
+    Made once and shared; safe to use from many tasks of one event loop.  Close it, or use it as an
+    async context manager.
+
+    >>> import anyio
+    >>> from llmroute.testing import FakeUpstream
+    >>> async def main(url: str) -> str:
+    ...     config = {
+    ...         "deployments": {"one": {"provider": "anthropic", "base_url": url, "api_key": "k"}},
+    ...         "aliases": {"claude-*": "one"},
+    ...     }
+    ...     async with Router.from_dict(config) as router:
+    ...         message = await router.complete(
+    ...             model="claude-haiku-4-5",
+    ...             max_tokens=64,
+    ...             messages=[{"role": "user", "content": "Name a river."}],
+    ...         )
+    ...     return message.deployment
+    >>> with FakeUpstream() as upstream:
+    ...     anyio.run(main, upstream.url)
+    'one'
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        transport: Transport | None = None,
+        observers: Sequence[Observer] = (),
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        """Prepare; nothing is opened before the first call.
+
+        Args:
+            config: What `llmroute.config` loaded.
+            transport: Sends the requests, and is closed with the router; left out, `HttpxTransport`.
+            observers: Told of every call when it is over.
+            clock: Seconds that only ever grow.
+            wall_clock: Seconds since 1970, for records.
+            sleep: Waits between attempts.
+            draw: A number in [0, 1), for drawing deployments by weight.
+        """
+        self.config = config
+        self.observers = list(observers)
+        self._transport = transport
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._sleep = sleep
+        self._draw = draw
+        self._aliases = Aliases(config.aliases)
+        self._targets = {name: Target(name, d) for name, d in config.deployments.items()}
+        self._cooling: dict[str, float] = {}
+
+    @classmethod
+    def from_file(cls, path: str | Path, **options: Any) -> Self:
+        """Load a YAML file, in LiteLLM's dialect or the native one.
+
+        Raises:
+            ConfigError: With every problem of the file.
+        """
+        return cls(load_file(path), **options)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], **options: Any) -> Self:
+        """Take a configuration that is a dictionary, of the shape such a file has.
+
+        Raises:
+            ConfigError: With every problem of it.
+        """
+        return cls(load_dict(data), **options)
+
+    @classmethod
+    def from_env(cls, **options: Any) -> Self:
+        """Build aliases from the provider keys in the environment, `ANTHROPIC_API_KEY` say.
+
+        Raises:
+            ConfigError: There are none.
+        """
+        return cls(load_env(), **options)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        if (transport := self._transport) is not None:
+            self._transport = None
+            await transport.aclose()
+
+    @property
+    def transport(self) -> Transport:
+        """What sends the requests; made when first needed, for it imports an HTTP client."""
+        if self._transport is None:
+            from llmroute.transport.httpx import HttpxTransport  # noqa: PLC0415 - slow to import
+
+            self._transport = HttpxTransport()
+        return self._transport
+
+    async def send(self, call: Call, *, retries: int = 0, otherwise: str | None = None) -> Answer:
+        """Make attempts until an answer has begun.  Close the answer when done with it.
+
+        Args:
+            call: From either door.
+            retries: Of one deployment, where the policy names no number.
+            otherwise: The deployment that serves a model which no alias matches.
+
+        Raises:
+            UnknownAliasError: No alias matches.
+            UpstreamError: No deployment answered; the most useful of what they said.
+        """
+        started = self._clock()
+        record = Record(
+            at=self._wall_clock(),
+            endpoint=call.endpoint,
+            stream=call.stream,
+            key=call.key,
+            session=call.session,
+            agent=call.agent,
+            asked=call.model,
+        )
+
+        def settle(outcome: Outcome, usage: Usage, error: str) -> None:
+            record.outcome, record.usage, record.error = outcome, usage, error
+            record.duration = self._clock() - started
+            self.note(record)
+
+        try:
+            answer = await self._answer(call, record, retries, otherwise, settle)
+        except RequestError as error:
+            record.status = error.status
+            settle("refused", Usage(), str(error))
+            raise
+        except UpstreamError as error:
+            refused = isinstance(error, RejectedError)
+            if call.endpoint != "count_tokens" or refused:
+                record.status = 200 if error.event else error.status
+                settle("refused" if refused else "failed", Usage(), str(error))
+                raise
+            answer = _estimated(call, error, settle)
+        except BaseException:
+            # Cancelled: the caller went away while we were still trying.
+            settle("cancelled", Usage(), "")
+            raise
+        record.status = answer.status
+        record.first_byte = self._clock() - started
+        return answer
+
+    async def forward(
+        self,
+        deployment: str,
+        method: str,
+        path: str,
+        *,
+        headers: Headers = (),
+        body: Body = (),
+        client_auth: Headers = (),
+    ) -> Reply:
+        """Send any request to a deployment's address, with its credential, and return its reply.
+
+        For what is not a Messages request: files, batches. Nothing is retried.
+
+        Args:
+            deployment: Its name.
+            method: The HTTP method.
+            path: Below the deployment's `base_url`, with the query string.
+            headers: As they go out, without a credential.
+            body: As `Transport.send` takes it.
+            client_auth: The caller's own credential, for a deployment that forwards it.
+
+        Raises:
+            UnreachableError: There is no answer.
+        """
+        target = self._targets[deployment]
+        try:
+            return await target.forward(method, path, headers, body, client_auth, self.transport)
+        except UpstreamError as error:
+            error.deployment, error.attempts = deployment, 1
+            raise
+
+    def note(self, record: Record) -> None:
+        """Tell the observers of a call that is over."""
+        for observer in self.observers:
+            observer.record(record)
+
+    async def _answer(
+        self,
+        call: Call,
+        record: Record,
+        retries: int,
+        otherwise: str | None,
+        settle: Callable[[Outcome, Usage, str], None],
+    ) -> Answer:
+        models = self._resolve(call, record, otherwise)
+        policy = self.config.policy
+        plan = Plan(list(models), policy, retries if policy.retries is None else policy.retries)
+        while True:
+            match plan.next():
+                case Try(name):
+                    record.deployment, record.model = name, models[name]
+                    try:
+                        answer = await self._targets[name].attempt(
+                            call, models[name], self.transport, len(record.attempts) + 1, settle
+                        )
+                    except UpstreamError as error:
+                        error.deployment = name
+                        record.attempts.append(Attempt(name, str(error)))
+                        error.attempts = len(record.attempts)
+                        if not isinstance(error, RejectedError):
+                            rest = max(policy.cooldown, error.retry_after or 0.0)
+                            self._cooling[name] = self._clock() + rest
+                        plan.failed(error)
+                    else:
+                        record.attempts.append(Attempt(name))
+                        return answer
+                case Wait(seconds):
+                    await self._sleep(seconds)
+                case GiveUp(error):
+                    error.attempts = len(record.attempts)
+                    raise error
+
+    def _resolve(self, call: Call, record: Record, otherwise: str | None) -> dict[str, str]:
+        """Return the deployments to try, in order, each with the model to ask it for."""
+        match = self._aliases.find(call.model)
+        if match is None:
+            if otherwise is not None:
+                return {otherwise: call.model}
+            raise self._unknown(call.model)
+        record.alias = match.alias
+        models = dict(self._ordered(match, call.model))
+        for alias in self.config.aliases[match.alias].fallbacks:
+            if (other := self._aliases.find(alias)) is not None:
+                for name, model in self._ordered(other, alias):
+                    models.setdefault(name, model)
+        return models
+
+    def _ordered(self, match: Match, asked: str) -> list[tuple[str, str]]:
+        alias = self.config.aliases[match.alias]
+        names: Sequence[str] = alias.deployments
+        if len(names) > 1:
+            names = order(
+                [self._candidate(name) for name in names],
+                self._cooling_now(),
+                weighted=alias.strategy == "weighted",
+                draws=[self._draw() for _ in names],
+            )
+        return [
+            (name, match.model(self._targets[name].deployment.model, asked)) for name in names
+        ]
+
+    def _candidate(self, name: str) -> Candidate:
+        settings = self._targets[name].deployment
+        share = settings.weight
+        if share is None:
+            share = float(settings.rpm or settings.tpm or 1)
+        return Candidate(name, settings.order, share)
+
+    def _cooling_now(self) -> set[str]:
+        if not self._cooling:
+            return set()
+        now = self._clock()
+        self._cooling = {name: until for name, until in self._cooling.items() if until > now}
+        return set(self._cooling)
+
+    def _unknown(self, asked: str) -> UnknownAliasError:
+        near = ", ".join(repr(name) for name in self._aliases.nearest(asked))
+        return UnknownAliasError(
+            f"model not found: {asked}. No alias of {self.config.source} matches it"
+            + (f"; the nearest are {near}." if near else "."),
+            asked,
+        )
+
+    async def complete(
+        self,
+        *,
+        model: str,
+        messages: Sequence[Mapping[str, Any]],
+        max_tokens: int,
+        headers: Mapping[str, str] | None = None,
+        session: str = "",
+        timeout: float | None = None,
+        **members: Any,
+    ) -> Message:
+        """Return the whole answer to a Messages request.
+
+        The parameters are the Messages API's own, https://docs.claude.com/en/api/messages, and
+        open: a member we have never heard of goes through.  Those below are not members.
+
+        Args:
+            headers: For the upstream, `anthropic-beta` say.
+            session: Groups the calls of one conversation.
+            timeout: Seconds until the answer must begin.
+
+        Raises:
+            InvalidRequestError: A parameter has no JSON form.
+            UnknownAliasError: No alias matches `model`.
+            UpstreamError: No deployment answered.
+        """
+        members = {"model": model, "max_tokens": max_tokens, "messages": messages, **members}
+        members.pop("stream", None)
+        call = _call(members, headers, session=session, timeout=timeout)
+        answer = await self.send(call, retries=RETRIES_IN_PROCESS)
+        await answer.aclose()
+        data = msgspec.json.decode(answer.body)
+        return Message(data, answer.deployment, answer.attempts, answer.request_id)
+
+    def stream(
+        self,
+        *,
+        model: str,
+        messages: Sequence[Mapping[str, Any]],
+        max_tokens: int,
+        headers: Mapping[str, str] | None = None,
+        session: str = "",
+        timeout: float | None = None,
+        **members: Any,
+    ) -> MessageStream:
+        """Return the answer as a stream; the call is made when it is entered.
+
+        Parameters and exceptions are those of `complete`; `timeout` also bounds each pause.
+        """
+        members = {"model": model, "max_tokens": max_tokens, "messages": messages, **members}
+        members["stream"] = True
+        call = _call(members, headers, stream=True, session=session, timeout=timeout)
+        return MessageStream(lambda: self.send(call, retries=RETRIES_IN_PROCESS))
+
+    async def count_tokens(
+        self,
+        *,
+        model: str,
+        messages: Sequence[Mapping[str, Any]],
+        headers: Mapping[str, str] | None = None,
+        **members: Any,
+    ) -> int:
+        """Return how many input tokens a request has: the upstream's count, or an estimate.
+
+        An upstream that cannot count gives way to an estimate that errs high.
+
+        Raises:
+            UnknownAliasError: No alias matches `model`.
+            RejectedError: The upstream says that the request is wrong.
+        """
+        members = {"model": model, "messages": messages, **members}
+        call = _call(members, headers, endpoint="count_tokens")
+        answer = await self.send(call, retries=RETRIES_IN_PROCESS)
+        await answer.aclose()
+        return int(msgspec.json.decode(answer.body)["input_tokens"])
+
+    async def models(self) -> list[ModelInfo]:
+        """Return the aliases one can ask for; a pattern stands for the known names it matches."""
+        known = self._known_names()
+        listed: dict[str, ModelInfo] = {}
+        for name, alias in self.config.aliases.items():
+            if alias.hidden:
+                continue
+            names = [name] if "*" not in name else [n for n in known if self._is_of(n, name)]
+            for each in names:
+                listed.setdefault(each, self._info(each, name))
+        return list(listed.values())
+
+    async def model(self, name: str) -> ModelInfo:
+        """Return what is known of one alias.
+
+        Raises:
+            UnknownAliasError: No alias matches.
+        """
+        match = self._aliases.find(name)
+        if match is None:
+            raise self._unknown(name)
+        return self._info(name, match.alias)
+
+    def _known_names(self) -> list[str]:
+        return [prefix + name for prefix in ("", "anthropic/") for name in CLAUDE]
+
+    def _is_of(self, name: str, pattern: str) -> bool:
+        match = self._aliases.find(name)
+        # A bare `*` matches both spellings of a name; one of them is enough.
+        return match is not None and match.alias == pattern and not (
+            pattern == "*" and "/" in name
+        )
+
+    def _info(self, name: str, alias_name: str) -> ModelInfo:
+        alias = self.config.aliases[alias_name]
+        match = self._aliases.find(name)
+        known = facts(name)
+        if match is not None and alias.deployments:
+            template = self._targets[alias.deployments[0]].deployment.model
+            known = facts(match.model(template, name)) or known
+        return ModelInfo(
+            name,
+            alias.display_name or (known.display_name if known else name),
+            alias.description,
+            alias.max_input_tokens or (known.max_input_tokens if known else None),
+            alias.max_output_tokens or (known.max_tokens if known else None),
+            known.lifecycle if known else None,
+        )
+
+
+def _call(
+    members: Mapping[str, Any], headers: Mapping[str, str] | None, **rest: Any
+) -> Call:
+    """Make a call of a Python caller's parameters; they are encoded once, here."""
+    model = members["model"]
+    if not isinstance(model, str) or not model:
+        raise InvalidRequestError("model: a non-empty string is required")
+    sent: Headers = [
+        (name.lower().encode("latin-1"), value.encode("latin-1"))
+        for name, value in (headers or {}).items()
+    ]
+    return Call(Envelope.of(members), model, headers=sent, **rest)
+
+
+def _estimated(
+    call: Call, error: UpstreamError, settle: Callable[[Outcome, Usage, str], None]
+) -> Answer:
+    """Count by ourselves where the upstream does not: a client that gets no count may guess low."""
+    body = msgspec.json.decode(bytes(call.body))
+    return Answer(
+        status=200,
+        headers=[(b"content-type", b"application/json"), (b"x-llmroute-estimated", b"true")],
+        deployment=error.deployment,
+        model=call.model,
+        attempts=error.attempts,
+        request_id="",
+        settle=settle,
+        body=msgspec.json.encode({"input_tokens": estimate(body)}),
+    )

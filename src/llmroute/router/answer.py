@@ -1,0 +1,146 @@
+"""An answer that has begun: its head is known, and no other deployment can take its place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from llmroute.errors import StreamBrokenError, UpstreamError
+from llmroute.messages.relay import Relay
+from llmroute.messages.usage import Usage
+from llmroute.observe import Outcome
+from llmroute.providers import Decoder
+from llmroute.transport import Reply
+from llmroute.wire.headers import Headers
+
+__all__ = ["Answer", "Settle"]
+
+Settle = Callable[[Outcome, Usage, str], None]
+"""Told once how an answer ended: the outcome, what it used, and what went wrong."""
+
+
+class Answer:
+    """What a call is answered with, whole or as a stream of events.
+
+    Attributes:
+        status: The upstream's HTTP status.
+        headers: Those of the upstream's headers that a client gets to see.
+        deployment: Name of the deployment that answers.
+        model: The upstream's own name of the model.
+        attempts: How many attempts it took.
+        request_id: The upstream's `request-id`; empty if it sent none.
+        body: The whole answer; empty if it is a stream.
+        usage: What it used, as far as is known by now.
+    """
+
+    __slots__ = (
+        "_decoder",
+        "_first",
+        "_relay",
+        "_reply",
+        "_settle",
+        "_usage",
+        "attempts",
+        "body",
+        "deployment",
+        "headers",
+        "model",
+        "request_id",
+        "status",
+    )
+
+    def __init__(
+        self,
+        *,
+        status: int,
+        headers: Headers,
+        deployment: str,
+        model: str,
+        attempts: int,
+        request_id: str,
+        settle: Settle,
+        body: bytes = b"",
+        usage: Usage | None = None,
+        stream: tuple[Reply, Decoder | None, Relay, bytes] | None = None,
+    ) -> None:
+        self.status = status
+        self.headers = headers
+        self.deployment = deployment
+        self.model = model
+        self.attempts = attempts
+        self.request_id = request_id
+        self.body = body
+        self._settle: Settle | None = settle
+        self._usage = usage or Usage()
+        self._reply: Reply | None = None
+        self._decoder: Decoder | None = None
+        self._relay: Relay | None = None
+        self._first = b""
+        if stream is not None:
+            self._reply, self._decoder, self._relay, self._first = stream
+
+    @property
+    def usage(self) -> Usage:
+        return self._usage if self._relay is None else self._relay.usage
+
+    async def receive(self) -> bytes:
+        """Return the next events, whole ones, as they came; `b""` at the end of the stream.
+
+        Raises:
+            StreamBrokenError: The upstream stopped before the end of the message.
+        """
+        if self._first:
+            first, self._first = self._first, b""
+            return first
+        relay, reply = self._relay, self._reply
+        if relay is None or reply is None:
+            return b""
+        try:
+            while True:
+                data = await reply.receive()
+                if not data:
+                    return await self._end(relay)
+                if self._decoder is not None:
+                    data = self._decoder.feed(data)
+                if events := relay.feed(data):
+                    return events
+        except UpstreamError as error:
+            if relay.complete or relay.error is not None:
+                # All that matters has been said; how the connection ended does not.
+                await self.aclose()
+                return b""
+            error.deployment = self.deployment
+            error.attempts = self.attempts
+            self._over("broken", str(error))
+            await self.aclose()
+            raise
+
+    async def _end(self, relay: Relay) -> bytes:
+        left = relay.feed(self._decoder.close()) if self._decoder is not None else b""
+        left += relay.close()
+        if left:
+            return left
+        if not relay.complete and relay.error is None:
+            raise StreamBrokenError("the stream ended before the message did (no message_stop)")
+        await self.aclose()
+        return b""
+
+    async def aclose(self) -> None:
+        """Let go of the answer; an unread rest closes the upstream's connection. May be repeated."""
+        relay = self._relay
+        if relay is None:
+            self._over("answered", "")
+        elif relay.error is not None:
+            self._over("broken", "the upstream ended the stream with an error event")
+        elif relay.complete:
+            self._over("answered", "")
+        else:
+            self._over("cancelled", "")
+        self._relay = None
+        if (reply := self._reply) is not None:
+            self._reply = None
+            await reply.aclose()
+
+    def _over(self, outcome: Outcome, error: str) -> None:
+        if (settle := self._settle) is not None:
+            self._settle = None
+            settle(outcome, self.usage, error)

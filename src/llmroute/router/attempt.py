@@ -1,0 +1,192 @@
+"""One try of one call at one deployment, up to the moment its answer has begun."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llmroute.credentials import Credential, credential_for
+from llmroute.errors import FaultError, InvalidRequestError, UpstreamError
+from llmroute.messages.call import Call
+from llmroute.messages.relay import Relay
+from llmroute.messages.usage import Usage
+from llmroute.providers import (
+    PROVIDERS,
+    Decoder,
+    Deployment,
+    Provider,
+    UpstreamRequest,
+    event_error,
+)
+from llmroute.providers.anthropic import DEFAULT_BASE_URL
+from llmroute.router.answer import Answer, Settle
+from llmroute.transport import Body, Reply, Timeouts, Transport
+from llmroute.wire.envelope import Envelope
+from llmroute.wire.headers import Headers, downward, first
+
+__all__ = ["Target"]
+
+# An error's body is kept for the client; no API sends more than a few kilobytes.
+_LARGEST_ERROR = 1_048_576
+# How much of a stream may come before its first event does.
+_LARGEST_START = 1_048_576
+# How an event stream can begin; some servers send one under another content type.
+_SSE_START = (b"event:", b"data:", b":", b"id:", b"retry:")
+
+
+class Target:
+    """A deployment, ready to be tried."""
+
+    __slots__ = ("_credential", "_provider", "_timeouts", "deployment", "name")
+
+    def __init__(self, name: str, deployment: Deployment) -> None:
+        self.name = name
+        self.deployment = deployment
+        self._provider: Provider[Any] = PROVIDERS[deployment.provider]
+        self._credential: Credential = credential_for(deployment)
+        whole = Timeouts(
+            deployment.connect_timeout, deployment.timeout, deployment.silence_timeout
+        )
+        streamed = whole._replace(first_byte=deployment.stream_timeout or deployment.timeout)
+        self._timeouts = {False: whole, True: streamed}
+
+    async def attempt(
+        self, call: Call, model: str, transport: Transport, attempts: int, settle: Settle
+    ) -> Answer:
+        """Send `call` and return its answer once that has begun: whole, or with a first event.
+
+        Raises:
+            UpstreamError: There is no answer, or it is an error.
+        """
+        provider, deployment = self._provider, self.deployment
+        request = provider.prepare(call, deployment, model)
+        timeouts = self._timeouts[call.stream]
+        if call.timeout is not None:
+            timeouts = Timeouts(*(min(limit or call.timeout, call.timeout) for limit in timeouts))
+        auth = await self._auth(request, call.client_auth)
+        reply = await transport.send(
+            request.method, request.url, [*request.headers, *auth], request.body, timeouts
+        )
+        try:
+            if reply.status >= 300:
+                body = await _read(reply, _LARGEST_ERROR)
+                raise provider.error(reply.status, reply.headers, body)
+            if first(reply.headers, b"content-encoding") not in (None, "", "identity"):
+                raise FaultError("the answer is compressed, which was not asked for")
+            stream: tuple[Reply, Decoder | None, Relay, bytes] | None = None
+            body, usage = b"", None
+            if call.stream:
+                decoder = provider.decoder(call, deployment) if provider.decoder else None
+                relay = Relay(call.model)
+                start = await _begin(reply, decoder, relay)
+                stream = (reply, decoder, relay, start)
+            else:
+                body, usage = _whole(call, reply, await _read(reply))
+        except BaseException:
+            await reply.aclose()
+            raise
+        return Answer(
+            status=reply.status,
+            headers=downward(reply.headers),
+            deployment=self.name,
+            model=model,
+            attempts=attempts,
+            request_id=first(reply.headers, b"request-id") or "",
+            settle=settle,
+            body=body,
+            usage=usage,
+            stream=stream,
+        )
+
+
+    async def forward(
+        self,
+        method: str,
+        path: str,
+        headers: Headers,
+        body: Body,
+        client_auth: Headers,
+        transport: Transport,
+    ) -> Reply:
+        """Send any request to this deployment's address, with its credential.
+
+        Raises:
+            UnreachableError: There is no answer.
+        """
+        url = (self.deployment.base_url or DEFAULT_BASE_URL) + path
+        request = UpstreamRequest(method, url, list(headers), ())
+        auth = await self._auth(request, client_auth)
+        return await transport.send(method, url, [*headers, *auth], body, self._timeouts[False])
+
+    async def _auth(self, request: UpstreamRequest, client_auth: Headers) -> Headers:
+        if self.deployment.forward_client_auth and client_auth:
+            return client_auth
+        return await self._credential.headers(request)
+
+
+async def _begin(reply: Reply, decoder: Decoder | None, relay: Relay) -> bytes:
+    """Read until the first event that commits; return all events up to it."""
+    start = b""
+    looked_at = decoder is not None or _is_event_stream(reply.headers)
+    while True:
+        data = await reply.receive()
+        if not looked_at and data.strip():
+            looked_at = True
+            if not data.lstrip().startswith(_SSE_START):
+                raise _not_a_stream(reply, data + await _read(reply, _LARGEST_ERROR))
+        ended = not data
+        if decoder is not None:
+            data = decoder.close() if ended else decoder.feed(data)
+        start += relay.feed(data)
+        if ended:
+            start += relay.close()
+        if relay.error is not None and not relay.begun:
+            error = event_error(relay.error, reply.headers)
+            error.event = start
+            raise error
+        if relay.begun:
+            return start
+        if ended:
+            raise FaultError("the stream ended before it began")
+        if len(start) > _LARGEST_START:
+            raise FaultError("the stream holds no event of a message")
+
+
+def _is_event_stream(headers: Headers) -> bool:
+    return (first(headers, b"content-type") or "").lower().startswith("text/event-stream")
+
+
+def _not_a_stream(reply: Reply, body: bytes) -> UpstreamError:
+    """Say what came in place of an event stream."""
+    kind = first(reply.headers, b"content-type") or "no content type"
+    try:
+        if "error" in Envelope.parse(body):
+            return event_error(body, reply.headers)
+    except InvalidRequestError:
+        pass
+    return FaultError(f"a streamed request was answered with {kind}, which is no event stream")
+
+
+def _whole(call: Call, reply: Reply, body: bytes) -> tuple[bytes, Usage]:
+    """Put the name that was asked for in a whole answer, and read what it used."""
+    try:
+        message = Envelope.parse(body)
+    except InvalidRequestError:
+        kind = first(reply.headers, b"content-type") or "no content type"
+        raise FaultError(f"the answer is {kind} and no JSON object") from None
+    usage = message["usage"] if "usage" in message else None
+    if message.string("model") not in (None, call.model):
+        body = bytes(message.replace(model=call.model))
+    return body, Usage.of(usage if isinstance(usage, dict) else {})
+
+
+async def _read(reply: Reply, limit: int | None = None) -> bytes:
+    """Read the rest of an answer; of one over `limit` bytes, its beginning."""
+    chunks: list[bytes] = []
+    size = 0
+    while data := await reply.receive():
+        chunks.append(data)
+        size += len(data)
+        if limit is not None and size > limit:
+            await reply.aclose()
+            break
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)

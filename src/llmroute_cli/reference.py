@@ -1,0 +1,187 @@
+"""The reference pages, generated: `python -m llmroute_cli.reference docs/reference` writes them."""
+
+# ruff: noqa: E501 - a sentence of a page is one line
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from llmroute.config import json_schema
+
+__all__ = ["config_reference", "config_schema", "pages"]
+
+_INTRODUCTION = """\
+# Configuration
+
+<!-- Generated from the models; `make docs` writes it anew. -->
+
+A configuration is a YAML file in one of two dialects.
+A file with `deployments` and `aliases` is in the native one.
+A file with a `model_list` is LiteLLM's, and works as it is.
+Both come to the same; one file cannot mix them.
+
+```yaml
+deployments:
+  sonnet:
+    provider: anthropic
+    model: claude-sonnet-4-5-20250929
+    api_key: ${ANTHROPIC_API_KEY}
+aliases:
+  claude-sonnet-*: sonnet
+server:
+  master_key: ${LLMROUTE_MASTER_KEY}
+```
+
+`llmroute check` reports every problem at once, as `file:line: path: what is wrong`, and never shows a value.
+A setting that is not known is a problem, and so is a variable that is not set.
+[config.schema.json](config.schema.json) tells editors the same; name it in the file's first line as `# yaml-language-server: $schema=config.schema.json`.
+
+## Values from elsewhere
+
+Any text may stand outside the file, in both dialects.
+
+| written | means |
+|---|---|
+| `${NAME}` | the environment variable, also inside a longer text |
+| `os.environ/NAME` | the same, as the whole value |
+| `${file:/path}` | what is in the file, without white space around it; a relative path starts at the configuration |
+| `$${NAME}` | `${NAME}` itself |
+
+## Several files
+
+`include` is a list of further files, relative to the one that names them.
+Their lists are appended and their mappings joined; a setting that stands in two of them is a problem.
+"""
+
+_KINDS = {
+    "array": "list",
+    "boolean": "`true` or `false`",
+    "integer": "whole number",
+    "number": "number",
+    "object": "mapping",
+    "string": "text",
+}
+
+
+def config_reference() -> str:
+    """Return the page on configuration files."""
+    return "\n".join([_INTRODUCTION, *_native(), *_litellm()]).rstrip() + "\n"
+
+
+def config_schema() -> str:
+    """Return the JSON Schema of configuration files."""
+    return json.dumps(json_schema(), indent=1, ensure_ascii=False) + "\n"
+
+
+def pages() -> dict[str, str]:
+    """Return every generated page by its file's name."""
+    return {"config.md": config_reference(), "config.schema.json": config_schema()}
+
+
+def _native() -> Iterator[str]:
+    top = json_schema()["properties"]
+    yield "## The native dialect\n"
+    yield "### `deployments.NAME`\n"
+    yield "One way to serve a model; the name stands in logs, metrics and headers.\n"
+    for deployment in top["deployments"]["additionalProperties"]["anyOf"]:
+        yield from _table(deployment)
+    yield "### `aliases.NAME`\n"
+    yield "What callers may ask for: a name, or a pattern with one `*`."
+    yield "The value is a deployment, a list of deployments in order of preference, or settings."
+    yield "An exact name stands above a pattern, and a longer pattern above a shorter one.\n"
+    yield from _table(top["aliases"]["additionalProperties"]["anyOf"][-1])
+    yield "### `routing`\n"
+    yield from _table(top["routing"])
+    yield "### `server`\n"
+    yield from _table(top["server"])
+
+
+def _litellm() -> Iterator[str]:
+    top = json_schema()["properties"]
+    entry = top["model_list"]["items"]
+    params = entry["properties"]["litellm_params"]
+    info = entry["properties"]["model_info"]
+    yield "## LiteLLM's dialect\n"
+    yield "What is ignored gives one warning each."
+    yield "The proxy's host, port and the like have no place in such a file; they are options of `llmroute serve`.\n"
+    yield "### `model_list[]`\n"
+    yield from _table(entry)
+    yield "### `model_list[].litellm_params`\n"
+    yield from _table(params)
+    yield "Settings of other providers (`aws_…`, `vertex_…`, `azure_…`) are accepted on their deployments.\n"
+    yield "### `model_list[].model_info`\n"
+    yield "Notes of any other name are accepted, with a warning.\n"
+    yield from _table(info)
+    for name in ("litellm_settings", "router_settings", "general_settings"):
+        yield f"### `{name}`\n"
+        yield from _table(top[name])
+    yield "### `credential_list[]`\n"
+    yield from _table(top["credential_list"]["items"])
+    yield "### `environment_variables`\n"
+    yield "Variables by name; the rest of the file may refer to them, and they stand above the process's own.\n"
+    yield "### At the top, ignored\n"
+    yield from _ignored({name: part for name, part in top.items() if _is_ignored(part)})
+
+
+def _table(schema: Mapping[str, Any]) -> Iterator[str]:
+    settings = schema["properties"]
+    required = set(schema.get("required", ()))
+    yield "| setting | value | default | |"
+    yield "|---|---|---|---|"
+    for name, setting in settings.items():
+        if not _is_ignored(setting):
+            default = "required" if name in required else _default(setting)
+            yield f"| `{name}` | {_kind(setting)} | {default} | {_text(setting)} |"
+    yield ""
+    ignored = {name: setting for name, setting in settings.items() if _is_ignored(setting)}
+    if ignored:
+        yield from _ignored(ignored)
+
+
+def _ignored(settings: Mapping[str, Any]) -> Iterator[str]:
+    reasons: dict[str, list[str]] = {}
+    for name, setting in settings.items():
+        reasons.setdefault(_text(setting), []).append(f"`{name}`")
+    yield "| without effect | |"
+    yield "|---|---|"
+    for reason, names in reasons.items():
+        yield f"| {', '.join(names)} | {reason} |"
+    yield ""
+
+
+def _is_ignored(setting: Mapping[str, Any]) -> bool:
+    return setting.keys() == {"description"}
+
+
+def _text(setting: Mapping[str, Any]) -> str:
+    return str(setting.get("description", "")).replace("|", "\\|")
+
+
+def _default(setting: Mapping[str, Any]) -> str:
+    default = setting.get("default")
+    return "" if default in (None, [], {}) else f"`{json.dumps(default)}`"
+
+
+def _kind(setting: Mapping[str, Any]) -> str:
+    kinds = [kind for kind in setting.get("anyOf", [setting]) if "pattern" not in kind]
+    return " or ".join(dict.fromkeys(map(_one_kind, kinds)))
+
+
+def _one_kind(kind: Mapping[str, Any]) -> str:
+    allowed = kind.get("enum") or ([kind["const"]] if "const" in kind else [])
+    if allowed:
+        return ", ".join(f"`{value}`" for value in allowed)
+    return _KINDS.get(kind.get("type", ""), "anything")
+
+
+def _write(folder: Path) -> None:
+    for name, text in pages().items():
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    _write(Path(sys.argv[1]))

@@ -1,0 +1,131 @@
+"""Several processes behind one port.
+
+The workers are forks of a process that has loaded everything and runs no event loop and no thread:
+they share its memory and its socket, and one that dies is replaced by another fork.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from types import FrameType
+from typing import NoReturn
+
+from llmroute_cli.configuration import fail, say
+
+__all__ = ["supervise"]
+
+_STOP = (signal.SIGINT, signal.SIGTERM)
+# One that does not live this long would not the next time either, not at once.
+_SHORT_LIFE = 1.0  # seconds
+# What a worker may take to stop beyond the time its calls are given.
+_GRACE = 10.0  # seconds
+
+
+def supervise(run: Callable[[], None], count: int, drain: float) -> None:
+    """Keep `count` processes in `run` until told to stop; then have each of them drain.
+
+    Raises:
+        typer.Exit: A worker could not start, or had to be killed.
+    """
+    if not hasattr(os, "fork"):
+        raise fail("--workers needs a system with fork(); on this one, start several proxies.")
+    with tempfile.TemporaryDirectory(prefix="llmroute-metrics-") as figures:
+        # Set before prometheus_client is imported: it decides then.
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = figures
+        status = _Supervisor(run, drain).supervise(count)
+    if status:
+        raise fail("A worker did not start or did not stop by itself; see above.", 1)
+
+
+class _Supervisor:
+    """The parent of the workers."""
+
+    def __init__(self, run: Callable[[], None], drain: float) -> None:
+        self._run = run
+        self._drain = drain
+        self._started: dict[int, float] = {}  # by process id
+        self._stopping = False
+        self._failed = False
+        # Each worker waits for the end of this pipe, which comes when its parent is no more.
+        self._lifeline, self._alive = os.pipe()
+
+    def supervise(self, count: int) -> int:
+        for number in _STOP:
+            signal.signal(number, self._stop)
+        signal.signal(signal.SIGALRM, self._kill)
+        for _ in range(count):
+            self._start()
+        while self._started:
+            pid, wait_status = os.wait()
+            lived = time.monotonic() - self._started.pop(pid)
+            status = os.waitstatus_to_exitcode(wait_status)
+            if self._stopping:
+                self._failed |= status != 0
+                continue
+            say(f"worker {pid} ended with {status}; starting another")
+            if lived < _SHORT_LIFE and status > 0:
+                self._failed = True
+                self._stop(signal.SIGTERM, None)
+            else:
+                self._start()
+        return int(self._failed)
+
+    def _start(self) -> None:
+        # A signal that came between the fork and the note of it would not reach the new worker.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _STOP)
+        pid = 0 if self._stopping else os.fork()
+        if pid == 0 and not self._stopping:
+            self._work()
+        if pid:
+            self._started[pid] = time.monotonic()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP)
+
+    def _work(self) -> NoReturn:
+        status = 1
+        try:
+            # Out of the terminal's reach: on Ctrl-C it is the parent that says when to stop.
+            os.setpgid(0, 0)
+            os.close(self._alive)
+            for number in _STOP:
+                signal.signal(number, lambda *_: sys.exit(0))
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP)
+            threading.Thread(target=self._watch_parent, daemon=True).start()
+            self._run()
+            status = 0
+        except SystemExit as end:
+            status = end.code if isinstance(end.code, int) else 1
+        finally:
+            if status:
+                sys.excepthook(*sys.exc_info())
+            sys.stderr.flush()
+            # Not `exit`, for what would then be cleaned up is the parent's.
+            os._exit(status)
+
+    def _watch_parent(self) -> None:
+        os.read(self._lifeline, 1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        # A worker takes a second Ctrl-C, and nothing else, as leave not to wait for its calls.
+        passed_on = number if self._stopping else signal.SIGTERM
+        if not self._stopping:
+            self._stopping = True
+            signal.setitimer(signal.ITIMER_REAL, self._drain + _GRACE)
+        self._tell(passed_on)
+
+    def _kill(self, number: int, frame: FrameType | None) -> None:
+        del number, frame
+        self._tell(signal.SIGKILL)
+
+    def _tell(self, number: int) -> None:
+        for pid in self._started:
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
