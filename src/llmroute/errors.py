@@ -59,7 +59,7 @@ class Problem(NamedTuple):
     Attributes:
         file: The file's name as it was given, or `<dict>` and `<environment>` where there is none.
         line: Counted from 1; 0 where there is no file.
-        path: Dotted path of the setting, `deployments.sonnet.region`; empty for the file as a whole.
+        path: Dotted path of the setting, `deployments.sonnet.region`; empty for the whole file.
         text: What is wrong and what to do, never a configured value (it may be a secret).
     """
 

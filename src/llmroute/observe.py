@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -12,6 +12,9 @@ from typing import Any, Literal, Protocol
 from llmroute.messages.usage import Usage
 
 __all__ = ["Attempt", "LineLog", "Metrics", "Observer", "Outcome", "Record"]
+
+# Characters of a field that are shown: a client chose some of them, an upstream others.
+_LONGEST = 500
 
 Outcome = Literal["answered", "refused", "failed", "broken", "cancelled"]
 
@@ -82,7 +85,7 @@ class LineLog:
 
 def _fields(record: Record) -> dict[str, Any]:
     usage = record.usage
-    at = datetime.datetime.fromtimestamp(record.at, datetime.UTC)
+    at = dt.datetime.fromtimestamp(record.at, dt.UTC)
     return {
         "time": at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "status": record.status,
@@ -106,7 +109,7 @@ def _fields(record: Record) -> dict[str, Any]:
 
 
 def _json_line(record: Record) -> str:
-    return json.dumps(_fields(record), ensure_ascii=False)
+    return json.dumps(_fields(record))
 
 
 def _console_line(record: Record) -> str:
@@ -119,17 +122,17 @@ def _console_line(record: Record) -> str:
 
 def _shown(value: object) -> str:
     """Quote what could be mistaken for another field or another line: a client chose it."""
-    text = str(value)
+    text = str(value)[:_LONGEST]
     if text.isprintable() and not any(c in text for c in ' "='):
         return text
-    return json.dumps(text[:500])
+    return json.dumps(text)
 
 
 class Metrics:
     """Prometheus counters and histograms; `render()` is what `/metrics` answers."""
 
     def __init__(self) -> None:
-        import prometheus_client as prometheus  # noqa: PLC0415 - part of the proxy extra
+        import prometheus_client as prometheus
 
         self._prometheus = prometheus
         self._registry = prometheus.CollectorRegistry()
@@ -191,8 +194,10 @@ class Metrics:
         """Return the text format of every worker's figures."""
         registry = self._registry
         if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+            from prometheus_client import multiprocess
+
             registry = self._prometheus.CollectorRegistry()
-            self._prometheus.multiprocess.MultiProcessCollector(registry)
+            multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         return self._prometheus.generate_latest(registry)
 
     def _child(self, metric: Any, *labels: object) -> Any:

@@ -11,11 +11,11 @@ import typer
 from llmroute import Config, ConfigError, Problem
 from llmroute.config import load_env, load_file
 
-__all__ = ["find", "fail", "key_variable", "load", "say", "say_problems"]
+__all__ = ["MASTER_KEYS", "fail", "find", "key_variable", "load", "say", "say_problems"]
 
 _VARIABLES = ("LLMROUTE_CONFIG", "CONFIG_FILE_PATH")
 _FILES = ("llmroute.yaml", "config.yaml")
-_MASTER_KEYS = ("LLMROUTE_MASTER_KEY", "LITELLM_MASTER_KEY")
+MASTER_KEYS = ("LLMROUTE_MASTER_KEY", "LITELLM_MASTER_KEY")
 
 
 def say(line: str = "") -> None:
@@ -59,7 +59,9 @@ def load(given: Path | None) -> Config:
     except ConfigError as error:
         say_problems(error.problems)
         if file is None:
-            say("No configuration file was given, and there is no ./llmroute.yaml or ./config.yaml.")
+            say(
+                "No configuration file was given, and there is no ./llmroute.yaml or ./config.yaml."
+            )
         raise typer.Exit(2) from None
     say_problems(config.warnings, "warning: ")
     return config
@@ -71,9 +73,9 @@ def key_variable(config: Config | None, environ: Mapping[str, str]) -> str | Non
     Without a configuration, the one of the two usual names that is set.
     """
     if config is None:
-        return next((name for name in _MASTER_KEYS if environ.get(name)), None)
+        return next((name for name in MASTER_KEYS if environ.get(name)), None)
     if config.server.master_key is None:
         return None
     key = config.server.master_key.get_secret_value()
-    names = [*_MASTER_KEYS, *(name for name in environ if not name.startswith("ANTHROPIC_"))]
+    names = [*MASTER_KEYS, *(name for name in environ if not name.startswith("ANTHROPIC_"))]
     return next((name for name in names if environ.get(name) == key), None)

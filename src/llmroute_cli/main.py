@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -38,24 +38,16 @@ Url = Annotated[
         metavar="URL", help="The address of the proxy; left out, the configuration's own."
     ),
 ]
-Key = Annotated[
-    str | None,
-    typer.Option(
-        metavar="KEY",
-        help="The key to present. Better left out, for others see command lines: then "
-        "LLMROUTE_MASTER_KEY, LITELLM_MASTER_KEY or ANTHROPIC_AUTH_TOKEN is taken.",
-    ),
-]
 
 
-class Log(str, Enum):
+class Log(StrEnum):
     """How the line for each request is written."""
 
     console = "console"
     json = "json"
 
 
-class Shell(str, Enum):
+class Shell(StrEnum):
     """A shell to print settings for."""
 
     bash = "bash"
@@ -106,13 +98,132 @@ def serve(
         typer.Option(help="How the line for each request is written; left out, server.log."),
     ] = None,
 ) -> None:
-    """Serve the configuration over HTTP, for Claude Code and other clients.
+    """Serve the configuration over HTTP.
 
     SIGTERM and Ctrl-C drain: no new calls, running ones finish, for at most server.drain seconds.
     """
     with _proxy_extra():
-        from llmroute_cli import serve as command
-    command.serve(config, host, port, workers, log.value if log else None)
+        from llmroute_cli.serve import serve as command
+    command(config, host, port, workers, log.value if log else None)
+
+
+@app.command()
+def check(
+    config: ConfigFile = None,
+    *,
+    live: Annotated[
+        bool,
+        typer.Option("--live", help="Send one tiny request to each deployment; it costs a token."),
+    ] = False,
+) -> None:
+    """Check the configuration, and with --live every deployment.
+
+    Prints every problem at once, or a table of what it says.
+
+    The exit status is 2 if it cannot be used, and 1 if a deployment does not answer.
+    """
+    from llmroute_cli.check import check as command
+
+    command(config, live=live)
+
+
+@app.command("test-model")
+def try_model(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The model to ask for.")],
+    config: ConfigFile = None,
+    url: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Test a running proxy at this address instead of the configuration.",
+        ),
+    ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEY",
+            help="The key to present there. Better left out, for others can see command lines: "
+            "then LLMROUTE_MASTER_KEY, LITELLM_MASTER_KEY or ANTHROPIC_AUTH_TOKEN is taken.",
+        ),
+    ] = None,
+) -> None:
+    """Try one model in the ways Claude Code uses it.
+
+    That is a whole answer, a stream, a tool use, and count_tokens.
+
+    The exit status is 1 if one of them fails.
+    """
+    from llmroute_cli.probe import probe as command
+
+    command(name, config, url, key)
+
+
+@app.command()
+def models(config: ConfigFile = None) -> None:
+    """List the models that clients may ask for."""
+    from llmroute_cli.models import models as command
+
+    command(config)
+
+
+@app.command()
+def env(
+    config: ConfigFile = None,
+    url: Url = None,
+    shell: Annotated[
+        Shell | None, typer.Option(help="The shell to print for; left out, your own.")
+    ] = None,
+    *,
+    show_key: Annotated[
+        bool,
+        typer.Option("--show-key", help="Print the master key itself, not the variable's name."),
+    ] = False,
+) -> None:
+    """Print the environment that Claude Code needs.
+
+    In bash: eval "$(llmroute env)"
+    """
+    from llmroute_cli.env import env as command
+
+    command(config, url, shell.value if shell else None, show_key=show_key)
+
+
+@app.command()
+def claude(
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[-- ARGS]", help="What Claude Code is given, after two dashes."),
+    ] = None,
+    config: ConfigFile = None,
+    url: Url = None,
+) -> None:
+    """Start Claude Code on the running proxy.
+
+    Only its environment is set; no file is touched.
+    """
+    from llmroute_cli.claude import claude as command
+
+    command(config, url, arguments or [])
+
+
+@app.command()
+def demo(
+    port: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=65_535, help="The port; left out, 4000, and with --once any free one."
+        ),
+    ] = None,
+    *,
+    once: Annotated[bool, typer.Option("--once", help="Stop after the first answer.")] = False,
+) -> None:
+    """Show the whole proxy at work, without an account.
+
+    Its models are a stand-in. It sends one request through the proxy, prints how to send more, and goes on serving.
+    """
+    with _proxy_extra():
+        from llmroute_cli.demo import demo as command
+    command(port, once=once)
 
 
 @contextmanager

@@ -133,7 +133,7 @@ def prepare() -> None:
 
 
 def _is_cancellation(record: logging.LogRecord) -> bool:
-    return bool(record.exc_info) and isinstance(record.exc_info[1], asyncio.CancelledError)
+    return record.exc_info is not None and isinstance(record.exc_info[1], asyncio.CancelledError)
 
 
 def _keep_memory() -> None:

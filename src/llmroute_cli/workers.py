@@ -80,10 +80,10 @@ class _Supervisor:
     def _start(self) -> None:
         # A signal that came between the fork and the note of it would not reach the new worker.
         signal.pthread_sigmask(signal.SIG_BLOCK, _STOP)
-        pid = 0 if self._stopping else os.fork()
-        if pid == 0 and not self._stopping:
-            self._work()
-        if pid:
+        if not self._stopping:
+            pid = os.fork()
+            if pid == 0:
+                self._work()
             self._started[pid] = time.monotonic()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP)
 
@@ -102,10 +102,10 @@ class _Supervisor:
         except SystemExit as end:
             status = end.code if isinstance(end.code, int) else 1
         finally:
-            if status:
+            if sys.exc_info()[0] is not None:
                 sys.excepthook(*sys.exc_info())
             sys.stderr.flush()
-            # Not `exit`, for what would then be cleaned up is the parent's.
+            # Not `sys.exit`: what that would clean up is the parent's.
             os._exit(status)
 
     def _watch_parent(self) -> None:

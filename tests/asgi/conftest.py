@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
+from anyio import to_thread
 
 from llmroute import Record, Router
 from llmroute.asgi import Proxy
@@ -74,12 +75,16 @@ def serving(config: dict[str, Any]) -> Iterator[Gateway]:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-        listening = threading.Event()
+        listening, stop = threading.Event(), threading.Event()
 
         class Server(uvicorn.Server):
             async def startup(self, sockets: list[socket.socket] | None = None) -> None:
                 await super().startup(sockets)
                 listening.set()
+
+            async def main_loop(self) -> None:
+                # uvicorn looks ten times a second whether to stop; a test need not wait that long.
+                await to_thread.run_sync(stop.wait)
 
         async def app(scope: Any, receive: Any, send: Any) -> None:
             await proxy(scope, receive, send)
@@ -101,7 +106,7 @@ def serving(config: dict[str, Any]) -> Iterator[Gateway]:
             ) as http:
                 yield Gateway(url, port, records, http)
         finally:
-            server.should_exit = True
+            stop.set()
             thread.join(10)
             assert not thread.is_alive()
 

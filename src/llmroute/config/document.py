@@ -93,8 +93,9 @@ class Document:
     def merge(self, source: Source) -> None:
         """Add a file's settings: lists are appended, mappings joined, all else must be new."""
         for path, text in source.problems.items():
-            # Known before the data is: it stands where the file has it, whatever comes of it here.
-            self._wrong.setdefault(path, Problem(*_nearest(source.places, path), text))
+            self._wrong.setdefault(
+                self._moved(source, path), Problem(*_nearest(source.places, path), text)
+            )
         for name, value in source.data.items():
             present = self.data.get(name)
             if isinstance(present, list) and isinstance(value, list):
@@ -106,6 +107,16 @@ class Document:
                     self._add(present, key, member, source, (name, key))
             elif present is None or value is not None:
                 self._add(self.data, name, value, source, (name,))
+
+    def _moved(self, source: Source, path: Path) -> Path:
+        """Return where a path of `source` is going to be: in a list, after what is there."""
+        match path:
+            case (str(name), int(index), *rest) if isinstance(source.data.get(name), list):
+                present = self.data.get(name)
+                shift = len(present) if isinstance(present, list) else 0
+                return (name, index + shift, *rest)
+            case _:
+                return path
 
     def _add(
         self, target: dict[str, Any], key: str, value: Any, source: Source, path: Path

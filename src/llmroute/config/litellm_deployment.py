@@ -113,7 +113,7 @@ def read_entry(document: Document, item: Any, at: Path, defaults: Defaults) -> E
         return None
     misplaced = "unknown setting here; it belongs under litellm_params"
     hints = dict.fromkeys(LitellmParams.model_fields, misplaced)
-    entry = validated(document, ModelEntry, outer, at, hints=hints)
+    validated(document, ModelEntry, outer, at, hints=hints)
     alias = outer.get("model_name")
     alias = alias if isinstance(alias, str) and alias else ""
     if alias.count("*") > 1:
@@ -121,22 +121,24 @@ def read_entry(document: Document, item: Any, at: Path, defaults: Defaults) -> E
     info = _info(document, outer.get("model_info"), (*at, "model_info"))
     place = (*at, "litellm_params")
     inner = outer.get("litellm_params")
-    if not isinstance(inner, dict) or not inner:
-        document.wrong(place, "must be a mapping with a model in it")
-        inner = {}
-    reading = _Reading(document, place, inner, info, defaults)
-    params, deployment = reading.params, reading.deployment(alias)
-    if entry is None or not alias:
+    reading = None
+    if isinstance(inner, dict):
+        reading = _Reading(document, place, inner, info, defaults)
+    else:
+        document.wrong(place, "must be a mapping (name: value)")
+    if not alias:
         return None
+    params = reading.params if reading else None
+    retries, retries_at = reading.retries if reading else (None, None)
     return Entry(
         at=at,
         alias=alias,
         id=info.id,
-        deployment=deployment,
+        deployment=reading.deployment(alias) if reading else None,
         price=_price(params, info),
         shares=(params.weight, params.rpm, params.tpm) if params else (None, None, None),
-        retries=reading.retries[0],
-        retries_at=reading.retries[1],
+        retries=retries,
+        retries_at=retries_at,
         max_input_tokens=info.max_input_tokens,
         max_output_tokens=info.max_output_tokens or info.max_tokens,
     )

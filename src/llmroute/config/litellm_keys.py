@@ -77,15 +77,21 @@ IGNORED: Mapping[str, Mapping[str, str]] = {
             _LOGGING,
             """callbacks success_callback failure_callback service_callback audit_log_callbacks
             langfuse_default_tags turn_off_message_logging redact_messages_in_exceptions
-            redact_user_api_key_info global_disable_no_log_param disable_add_prefix_to_prompt
-            log_raw_request_response prometheus_initialize_budget_metrics
-            prometheus_metrics_config require_auth_for_metrics_endpoint
-            enable_end_user_cost_tracking_prometheus_only custom_prometheus_metadata_labels
-            disable_end_user_cost_tracking cost_discount_config cost_margin_config
-            include_cost_in_streaming_usage s3_callback_params default_internal_user_params
-            max_internal_user_budget internal_user_budget_duration default_team_params
-            default_team_settings upperbound_key_generate_params default_key_generate_params
-            key_generation_settings store_audit_logs""",
+            redact_user_api_key_info global_disable_no_log_param log_raw_request_response
+            prometheus_initialize_budget_metrics prometheus_metrics_config
+            require_auth_for_metrics_endpoint enable_end_user_cost_tracking_prometheus_only
+            custom_prometheus_metadata_labels s3_callback_params store_audit_logs""",
+        ),
+        **_all(
+            _ENTERPRISE,
+            """default_internal_user_params default_team_params default_team_settings
+            upperbound_key_generate_params default_key_generate_params key_generation_settings
+            max_internal_user_budget internal_user_budget_duration""",
+        ),
+        **_all(
+            "no costs are kept in this version",
+            """disable_end_user_cost_tracking cost_discount_config cost_margin_config
+            include_cost_in_streaming_usage""",
         ),
         **_all("use llmroute check, and the log", "set_verbose debug detailed_debug"),
         **_all(_CACHE, "cache cache_params caching caching_with_models enable_redis_auth_cache"),
@@ -115,9 +121,8 @@ IGNORED: Mapping[str, Mapping[str, str]] = {
         ),
         **_all("Azure is not part of this version", "enable_azure_ad_token_refresh"),
         **_all(_CODE, "custom_provider_map post_call_rules pre_call_rules"),
-        **_all(_LIMIT, "default_max_internal_user_budget"),
         **_all("keys of a provider stand with its deployments", "api_key anthropic_key openai_key"),
-        **_all(_UNTOUCHED, "disable_token_counter forward_traceparent_to_llm_provider"),
+        **_all(_UNTOUCHED, "disable_token_counter disable_add_prefix_to_prompt"),
         **_all(_TAGS, "tag_budget_config add_user_information_to_llm_headers"),
     },
     "router_settings": {
@@ -202,7 +207,13 @@ IGNORED: Mapping[str, Mapping[str, str]] = {
 NOT_NEEDED: Mapping[str, frozenset[str]] = {
     "litellm_params": frozenset({"drop_params", "modify_params", "allowed_openai_params"}),
     "litellm_settings": frozenset(
-        {"drop_params", "modify_params", "suppress_debug_info", "telemetry"}
+        {
+            "drop_params",
+            "modify_params",
+            "suppress_debug_info",
+            "telemetry",
+            "forward_traceparent_to_llm_provider",
+        }
     ),
     "router_settings": frozenset({"enable_weighted_failover"}),
     "general_settings": frozenset({"cancel_on_disconnect"}),

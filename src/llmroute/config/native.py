@@ -63,6 +63,8 @@ def _deployments(document: Document, declared: Mapping[str, Any]) -> dict[str, D
         if not (name.isascii() and name.isprintable() and name.strip() == name and name):
             document.wrong(at, "a deployment's name goes into a header: it must be plain ASCII")
         settings = section(document, value, at)
+        if settings is not value and value is not None:
+            continue
         deployment = _deployment(document, settings, at)
         if deployment is not None:
             deployments[name] = deployment

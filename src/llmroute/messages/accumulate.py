@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from llmroute.messages.events import Event
+from llmroute.messages.usage import merged
+from llmroute.wire.envelope import MALFORMED
 
 __all__ = ["Accumulator"]
 
@@ -42,43 +45,54 @@ class Accumulator:
             case "content_block_delta" if event.index in self._blocks:
                 self._extend(event.index, event.delta)
             case "content_block_stop" if event.index in self._inputs:
-                text = "".join(self._inputs.pop(event.index))
-                self._blocks[event.index]["input"] = _tool_input(text)
+                self._finish_input(event.index)
             case "message_delta":
                 self._finish(event)
             case _:
                 pass
 
-    def _extend(self, index: int, delta: Any) -> None:
+    def _extend(self, index: int, delta: Mapping[str, Any]) -> None:
         block = self._blocks[index]
         match delta.get("type"):
             case "text_delta":
-                block["text"] = block.get("text", "") + delta.get("text", "")
+                block["text"] = _text(block, "text") + _text(delta, "text")
             case "input_json_delta":
-                self._inputs.setdefault(index, []).append(delta.get("partial_json", ""))
+                self._inputs.setdefault(index, []).append(_text(delta, "partial_json"))
             case "thinking_delta":
-                block["thinking"] = block.get("thinking", "") + delta.get("thinking", "")
+                block["thinking"] = _text(block, "thinking") + _text(delta, "thinking")
             case "citations_delta":
-                block["citations"] = [*(block.get("citations") or []), delta.get("citation")]
+                known = block.get("citations")
+                known = known if isinstance(known, list) else []
+                block["citations"] = [*known, delta.get("citation")]
             case _:
                 block.update({name: value for name, value in delta.items() if name != "type"})
+
+    def _finish_input(self, index: int) -> None:
+        """Decode a tool's input; no text at all leaves it as the block began, `{}` by default.
+
+        Broken JSON is handed on as the text it is.
+        """
+        text = "".join(self._inputs.pop(index))
+        block = self._blocks[index]
+        if not text.strip():
+            block.setdefault("input", {})
+            return
+        try:
+            block["input"] = msgspec.json.decode(text)
+        except MALFORMED:
+            block["input"] = text
 
     def _finish(self, event: Event) -> None:
         self.message.update(event.delta)
         usage = event.data.get("usage")
         if isinstance(usage, dict):
-            known = self.message.get("usage") or {}
-            self.message["usage"] = {**known, **{k: v for k, v in usage.items() if v or not known.get(k)}}
+            known = self.message.get("usage")
+            self.message["usage"] = merged(known if isinstance(known, dict) else {}, usage)
         for name, value in event.data.items():
             if name not in ("type", "delta", "usage"):
                 self.message[name] = value
 
 
-def _tool_input(text: str) -> Any:
-    """Decode a tool's input; no text at all is `{}`, broken JSON is handed on as the text it is."""
-    if not text.strip():
-        return {}
-    try:
-        return msgspec.json.decode(text)
-    except msgspec.DecodeError:
-        return text
+def _text(members: Mapping[str, Any], name: str) -> str:
+    value = members.get(name)
+    return value if isinstance(value, str) else ""

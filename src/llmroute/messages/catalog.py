@@ -34,6 +34,9 @@ CLAUDE: dict[str, ModelFacts] = {
     "claude-fable-5-2": ModelFacts("Claude Fable 5.2", *_LARGE),
     "claude-fable-5-1": ModelFacts("Claude Fable 5.1", *_LARGE),
     "claude-fable-5": ModelFacts("Claude Fable 5", *_LARGE),
+    "claude-mythos-5-2": ModelFacts("Claude Mythos 5.2", *_LARGE),
+    "claude-mythos-5-1": ModelFacts("Claude Mythos 5.1", *_LARGE),
+    "claude-mythos-5": ModelFacts("Claude Mythos 5", *_LARGE),
     "claude-opus-5-5": ModelFacts("Claude Opus 5.5", *_LARGE),
     "claude-opus-5": ModelFacts("Claude Opus 5", *_LARGE),
     "claude-opus-4-8": ModelFacts("Claude Opus 4.8", *_LARGE),
@@ -49,7 +52,7 @@ CLAUDE: dict[str, ModelFacts] = {
 }
 
 # Before the name: a vendor's path or an inference profile. After it: a date, a Bedrock version.
-_NAME = re.compile(r"(claude-[a-z]+-\d+(?:-\d{1,2})?)(?:[-@]\d{8})?(?:-v\d+(?::\d+)?)?$")
+_NAME = re.compile(r"\b(claude-[a-z]+-\d+(?:-\d{1,2})?)(?:[-@]\d{8})?(?:-v\d+(?::\d+)?)?\Z")
 
 
 def facts(model: str) -> ModelFacts | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from llmroute.wire.envelope import MALFORMED
 from llmroute.wire.sse import Frame, encode
 
 __all__ = ["PING", "Event", "error_body", "error_event", "error_type"]
@@ -66,7 +67,7 @@ class Event:
             return None
         try:
             data = msgspec.json.decode(frame.data)
-        except msgspec.DecodeError:
+        except MALFORMED:
             return None
         if not isinstance(data, dict):
             return None

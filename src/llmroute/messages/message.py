@@ -46,12 +46,12 @@ class Message:
     @property
     def text(self) -> str:
         """The text blocks, put together."""
-        return "".join(block.get("text", "") for block in self._blocks("text"))
+        return "".join(str(block.get("text") or "") for block in self._blocks("text"))
 
     @property
     def thinking(self) -> str:
         """The thinking blocks, put together; empty where the upstream omits their text."""
-        return "".join(block.get("thinking", "") for block in self._blocks("thinking"))
+        return "".join(str(block.get("thinking") or "") for block in self._blocks("thinking"))
 
     @property
     def tool_uses(self) -> list[dict[str, Any]]:
@@ -71,4 +71,5 @@ class Message:
         return Usage.of(usage if isinstance(usage, dict) else {})
 
     def _blocks(self, kind: str) -> list[dict[str, Any]]:
-        return [block for block in self.content if block.get("type") == kind]
+        content: list[Any] = self.content
+        return [b for b in content if isinstance(b, dict) and b.get("type") == kind]

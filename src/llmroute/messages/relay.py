@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from llmroute.messages.usage import Usage
-from llmroute.wire.envelope import Envelope
+from llmroute.wire.envelope import MALFORMED, Envelope
 from llmroute.wire.sse import Frame, encode, frames, whole_events
 
 __all__ = ["Relay"]
@@ -31,7 +31,7 @@ class Relay:
         model: The upstream's own name of the model that answers; empty until known.
     """
 
-    __slots__ = ("_asked", "_waiting", "begun", "complete", "error", "model", "usage")
+    __slots__ = ("_asked", "_tail", "_waiting", "begun", "complete", "error", "model", "usage")
 
     def __init__(self, asked: str) -> None:
         """Prepare for an answer to a call for the alias `asked`, whose name the client gets back.
@@ -40,6 +40,8 @@ class Relay:
         """
         self._asked = asked
         self._waiting: list[bytes] = []
+        # The last two bytes that wait: with what comes next they may make a blank line.
+        self._tail = b""
         self.begun = False
         self.complete = False
         self.error: bytes | None = None
@@ -50,14 +52,15 @@ class Relay:
         """Take bytes as they came; return the events they complete, ready to be sent on."""
         waiting = self._waiting
         if waiting:
-            if not whole_events(waiting[-1][-3:] + data):
-                waiting.append(data)
+            if not whole_events(self._tail + data):
+                self._wait(data)
                 return b""
             data = b"".join([*waiting, data])
             waiting.clear()
         end = whole_events(data)
         if end != len(data):
-            waiting.append(data[end:])
+            self._tail = b""
+            self._wait(data[end:])
             data = data[:end]
         if not data:
             return b""
@@ -67,16 +70,16 @@ class Relay:
 
     def close(self) -> bytes:
         """The upstream's stream is over; return a last event that only lacked its blank line."""
-        rest = b"".join(self._waiting)
+        rest = b"".join(self._waiting).rstrip(b"\r\n")
         self._waiting.clear()
-        if not rest.strip():
+        if not rest:
             return b""
         frame = frames(rest + b"\n\n")[0]
-        try:
-            _decode(frame.data)
-        except msgspec.DecodeError:
-            return b""
-        return self.feed(frame.raw)
+        return self._pass(frame) if _object(frame.data) else b""
+
+    def _wait(self, data: bytes) -> None:
+        self._waiting.append(data)
+        self._tail = (self._tail + data[-2:])[-2:]
 
     def _pass(self, frame: Frame) -> bytes:
         match frame.event or _type(frame.data):
@@ -108,13 +111,16 @@ class Relay:
             return frame.raw
         event = Envelope.parse(frame.data)
         inner = Envelope.parse(bytes(event.raw("message"))).replace(model=self._asked)
-        return encode(b"message_start", bytes(event.replace(message=inner)))
+        data = bytes(event.replace(message=inner))
+        if frame.data in frame.raw:
+            return frame.raw.replace(frame.data, data, 1)
+        return encode(b"message_start", data)
 
 
 def _object(data: bytes) -> dict[str, Any]:
     try:
         value = _decode(data)
-    except msgspec.DecodeError:
+    except MALFORMED:
         return {}
     return value if isinstance(value, dict) else {}
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Usage"]
+__all__ = ["Usage", "merged"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +39,20 @@ class Usage:
         )
 
     def updated(self, data: Mapping[str, Any]) -> Usage:
-        """Return this usage after a `message_delta` that carried `data`.
+        """Return this usage after a `message_delta` that carried `data`; see `merged`."""
+        return Usage.of(merged(self.data, data))
 
-        Its figures are totals and take the place of earlier ones; zeros and nulls do not, for a
-        gateway may send the real input count only at the end, or only at the start.
-        """
-        return Usage.of({**self.data, **{name: value for name, value in data.items() if value}})
+
+def merged(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a `usage` object after a `message_delta` that carried another one.
+
+    Its figures are totals and take the place of earlier ones; zeros and nulls do not, for a
+    gateway may send the real input count only at the end, or only at the start.
+    """
+    news = {name: value for name, value in later.items() if value or not earlier.get(name)}
+    return {**earlier, **news}
 
 
 def _count(data: Mapping[str, Any], name: str) -> int:
     value = data.get(name)
-    return value if isinstance(value, int) else 0
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0

@@ -5,6 +5,7 @@ A provider is a row: a settings class and three functions without I/O.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, NamedTuple, Protocol, TypeVar
@@ -21,6 +22,7 @@ from llmroute.errors import (
     UpstreamError,
 )
 from llmroute.messages.call import Call
+from llmroute.wire.envelope import MALFORMED
 from llmroute.wire.headers import Headers, first
 
 __all__ = ["Decoder", "Deployment", "Provider", "UpstreamRequest", "event_error", "native_error"]
@@ -132,8 +134,6 @@ class Provider(Generic[D]):
     decoder: Callable[[Call, D], Decoder] | None = None
 
 
-
-
 # What an error means, by its `error.type`, https://docs.claude.com/en/api/errors, and where that
 # says nothing, by its status.
 _BY_TYPE: dict[str, tuple[type[UpstreamError], int]] = {
@@ -162,18 +162,20 @@ _BY_STATUS: dict[int, type[UpstreamError]] = {
 
 
 def native_error(status: int, headers: Headers, body: bytes) -> UpstreamError:
-    """Read an error in the Anthropic API's shape, or whatever stands in its place."""
+    """Read an error in the Anthropic API's shape, or whatever stands in its place.
+
+    The type says more than the status, but for `invalid_request_error`: servers that speak the
+    format besides OpenAI's send it with a 401 or a 404 as well.
+    """
     kind, message = _error_of(body)
-    if kind in _BY_TYPE:
+    if kind in _BY_TYPE and kind != "invalid_request_error":
         cls = _BY_TYPE[kind][0]
     elif status < 400:
         cls = MisconfiguredError
     else:
         cls = _BY_STATUS.get(status, RejectedError if status < 500 else FaultError)
     text = f"{status} {kind}".rstrip() + (f": {message}" if message else "")
-    return cls(
-        text, status=status, headers=headers, body=body, retry_after=_retry_after(headers)
-    )
+    return cls(text, status=status, headers=headers, body=body, retry_after=_retry_after(headers))
 
 
 def event_error(data: bytes, headers: Headers) -> UpstreamError:
@@ -192,15 +194,20 @@ def event_error(data: bytes, headers: Headers) -> UpstreamError:
 def _error_of(body: bytes) -> tuple[str, str]:
     try:
         error = msgspec.json.decode(body)["error"]
+        if isinstance(error, str):
+            return "", error
         return str(error.get("type") or ""), str(error.get("message") or "")
-    except (msgspec.DecodeError, RecursionError, KeyError, TypeError, AttributeError):
+    except (*MALFORMED, KeyError, TypeError, AttributeError):
         return "", ""
 
 
 def _retry_after(headers: Headers) -> float | None:
     """Seconds; a date, which only the router's clock could turn into seconds, counts as unknown."""
-    try:
-        seconds = float(first(headers, b"retry-after") or "")
-    except ValueError:
-        return None
-    return max(seconds, 0.0)
+    for name, unit in ((b"retry-after-ms", 0.001), (b"retry-after", 1.0)):
+        try:
+            seconds = float(first(headers, name) or "") * unit
+        except ValueError:
+            continue
+        if math.isfinite(seconds):
+            return max(seconds, 0.0)
+    return None

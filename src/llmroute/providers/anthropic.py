@@ -19,7 +19,7 @@ DEFAULT_BASE_URL = "https://api.anthropic.com"
 # `anthropic-version` is required by the API, and left out by curl and by the quickstart. Sent only
 # where the caller sent none: every date passes.
 _DEFAULT_VERSION = (b"anthropic-version", b"2023-06-01")
-_JSON = (b"content-type", b"application/json")
+_CONTENT_TYPE = (b"content-type", b"application/json")
 
 _PATHS = {"messages": "/v1/messages", "count_tokens": "/v1/messages/count_tokens"}
 
@@ -56,7 +56,9 @@ def with_defaults(
         name.lower().encode("latin-1"): value.encode("latin-1")
         for name, value in deployment.headers.items()
     }
-    sent = [_JSON, *(header for header in headers if header[0] not in own), *own.items()]
+    sent = [*(header for header in headers if header[0] not in own), *own.items()]
+    if b"content-type" not in own:
+        sent.insert(0, _CONTENT_TYPE)
     if not any(header[0] == b"anthropic-version" for header in sent):
         sent.append(_DEFAULT_VERSION)
     return sent

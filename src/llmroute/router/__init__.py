@@ -97,7 +97,7 @@ class Router:
         """
         self.config = config
         self.observers = list(observers)
-        self._transport = transport
+        self._transport = transport or _default_transport()
         self._clock = clock
         self._wall_clock = wall_clock
         self._sleep = sleep
@@ -146,18 +146,7 @@ class Router:
 
     async def aclose(self) -> None:
         """Close every connection."""
-        if (transport := self._transport) is not None:
-            self._transport = None
-            await transport.aclose()
-
-    @property
-    def transport(self) -> Transport:
-        """What sends the requests; made when first needed, for it imports an HTTP client."""
-        if self._transport is None:
-            from llmroute.transport.httpx import HttpxTransport  # noqa: PLC0415 - slow to import
-
-            self._transport = HttpxTransport()
-        return self._transport
+        await self._transport.aclose()
 
     async def send(self, call: Call, *, retries: int = 0, otherwise: str | None = None) -> Answer:
         """Make attempts until an answer has begun.  Close the answer when done with it.
@@ -235,7 +224,7 @@ class Router:
         """
         target = self._targets[deployment]
         try:
-            return await target.forward(method, path, headers, body, client_auth, self.transport)
+            return await target.forward(method, path, headers, body, client_auth, self._transport)
         except UpstreamError as error:
             error.deployment, error.attempts = deployment, 1
             raise
@@ -262,7 +251,7 @@ class Router:
                     record.deployment, record.model = name, models[name]
                     try:
                         answer = await self._targets[name].attempt(
-                            call, models[name], self.transport, len(record.attempts) + 1, settle
+                            call, models[name], self._transport, len(record.attempts) + 1, settle
                         )
                     except UpstreamError as error:
                         error.deployment = name
@@ -456,6 +445,13 @@ class Router:
             alias.max_output_tokens or (known.max_tokens if known else None),
             known.lifecycle if known else None,
         )
+
+
+def _default_transport() -> Transport:
+    # Here and not at the top: the HTTP client takes longer to import than all of llmroute.
+    from llmroute.transport.httpx import HttpxTransport  # noqa: PLC0415 - see above
+
+    return HttpxTransport()
 
 
 def _call(

@@ -135,7 +135,8 @@ class Answer:
             self._over("answered", "")
         else:
             self._over("cancelled", "")
-        self._relay = None
+        if relay is not None:
+            self._usage, self._relay = relay.usage, None
         if (reply := self._reply) is not None:
             self._reply = None
             await reply.aclose()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, TypeAlias
+from typing import ClassVar, Literal, NamedTuple, TypeAlias
 
 from llmroute.errors import Remedy, UpstreamError
 
@@ -15,7 +15,7 @@ __all__ = ["GiveUp", "Plan", "Policy", "Step", "Try", "Wait"]
 class Policy:
     """How hard to try.  Times are in seconds."""
 
-    __pydantic_config__ = {"extra": "forbid"}
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
 
     retries: int | None = None
     """Further attempts at the same deployment.  Left out: 2 in process, as the Anthropic SDK has

@@ -115,6 +115,9 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
+        # asyncio sets it only on sockets that name their protocol, and this listener does not.
+        raw: socket.socket = self.transport.get_extra_info("socket")
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         # So that `_flushed` means what it says: nothing is left in this process.
         self.transport.set_write_buffer_limits(high=0)
         self._server.connections.add(self)

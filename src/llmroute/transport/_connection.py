@@ -7,6 +7,7 @@ while the last answer is still being read.
 from __future__ import annotations
 
 import asyncio
+import select
 from math import inf
 from typing import Final, Protocol, cast
 
@@ -127,6 +128,7 @@ class Connection(asyncio.Protocol):
         "_framed_by",
         "_head_bytes",
         "_parser",
+        "_poll",
         "_pool",
         "_reading",
         "_reply",
@@ -135,7 +137,7 @@ class Connection(asyncio.Protocol):
         "_timer_at",
         "_unread_bytes",
         "_unwritten_bytes",
-        "idle_until",
+        "idle_since",
         "loop",
         "origin",
         "sending",
@@ -149,7 +151,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, pool: Pool, origin: str, loop: asyncio.AbstractEventLoop) -> None:
         self.origin = origin
         self.loop = loop
-        self.idle_until = inf
+        self.idle_since = -inf
         self.timeouts = Timeouts()
         self.writable = True
         self._pool = pool
@@ -177,6 +179,13 @@ class Connection(asyncio.Protocol):
         self._fault = ""
         self._ended = False
         self._reusable: bool | None = None
+
+    def is_quiet(self) -> bool:
+        """Whether the connection stands, and nothing waits in it that answers no request.
+
+        The loop reports both, but only once it has looked; this looks.
+        """
+        return not (self.transport.is_closing() or self._poll.poll(0))
 
     def expect_within(self, seconds: float | None) -> None:
         """Start the clock of the current wait.
@@ -224,6 +233,8 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
+        self._poll = select.poll()
+        self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
         self._pool.opened(self)
 
     def data_received(self, data: bytes) -> None:

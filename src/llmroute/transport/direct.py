@@ -129,7 +129,7 @@ class DirectTransport:
         if self._is_closed or len(idle) >= self._max_idle:
             connection.abort()
             return
-        connection.idle_until = connection.loop.time() + self._idle_seconds
+        connection.idle_since = connection.loop.time()
         idle[connection] = None
         if self._reaper is None:
             self._reaper = connection.loop.call_later(self._idle_seconds, self._reap)
@@ -145,9 +145,14 @@ class DirectTransport:
             self._loop = loop
             self._idle, self._open, self._reaper = {}, set(), None
         idle = self._idle.get(origin)
+        now = loop.time()
         while idle:
             connection, _ = idle.popitem()
-            if connection.idle_until > loop.time() and not connection.transport.is_closing():
+            # uvloop's clock stands still between two looks at the sockets: a connection that
+            # became idle at this very moment needs no look of ours.
+            if connection.idle_since == now:
+                return connection
+            if now - connection.idle_since < self._idle_seconds and connection.is_quiet():
                 return connection
             connection.abort()
         return None
@@ -160,8 +165,9 @@ class DirectTransport:
         next_at = inf
         for origin, idle in list(self._idle.items()):
             for connection in list(idle):
-                if connection.idle_until > now:
-                    next_at = min(next_at, connection.idle_until)
+                expires_at = connection.idle_since + self._idle_seconds
+                if expires_at > now:
+                    next_at = min(next_at, expires_at)
                     break
                 del idle[connection]
                 connection.abort()

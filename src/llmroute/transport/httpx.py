@@ -43,20 +43,31 @@ class _Stream(httpx.AsyncByteStream):
 
 
 class _Trace:
-    """Listens to httpx's connection pool for what it does not tell otherwise."""
+    """Listens to httpx's connections for what it does not tell otherwise."""
 
     def __init__(self) -> None:
-        self.began = False
-        self.connected = False
+        self._began = False
+        self._connected = False
+        self._shaking_hands: anyio.abc.AsyncResource | None = None
 
-    async def __call__(self, event: str, _info: Mapping[str, Any]) -> None:
-        self.began = True
-        if "connect" in event.rpartition(".")[0].rpartition(".")[2]:
-            self.connected = True
+    async def __call__(self, event: str, info: Mapping[str, Any]) -> None:
+        self._began = True
+        match event.rsplit(".", 2)[-2:]:
+            case ["connect_tcp", "complete"]:
+                self._connected = True
+                self._shaking_hands = info["return_value"]
+            case ["start_tls", "complete"] | ["send_request_headers", _]:
+                self._shaking_hands = None
 
     def reused(self) -> bool:
         """Whether the request went out on a connection that had served another."""
-        return self.began and not self.connected
+        return self._began and not self._connected
+
+    async def aclose(self) -> None:
+        """Close what httpcore 1.0 leaves open where it is cancelled between TCP and TLS."""
+        if self._shaking_hands is not None:
+            with anyio.CancelScope(shield=True):
+                await self._shaking_hands.aclose()
 
 
 class _HttpxReply:
@@ -181,6 +192,9 @@ class HttpxTransport:
                     retries -= 1
                     continue
                 what = _failure(error)
+            except BaseException:
+                await trace.aclose()
+                raise
             else:
                 # httpx looks it up again when the body is first read.
                 limits["read"] = timeouts.silence

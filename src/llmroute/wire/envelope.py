@@ -14,7 +14,11 @@ import msgspec
 
 from llmroute.errors import InvalidRequestError
 
-__all__ = ["Envelope"]
+__all__ = ["MALFORMED", "Envelope"]
+
+MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding JSON that somebody else wrote can raise; text of odd bytes and deep nesting do so
+only when they are looked into."""
 
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _encode = msgspec.json.Encoder().encode
@@ -62,7 +66,7 @@ class Envelope(Mapping[str, Any]):
         """
         try:
             values = _members.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except MALFORMED as error:
             raise InvalidRequestError(
                 f"The request body is not valid JSON, or not one object: {error}"
             ) from None
@@ -82,11 +86,21 @@ class Envelope(Mapping[str, Any]):
         """
         try:
             return cls.parse(_encode(members))
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise InvalidRequestError(f"A parameter cannot be sent as JSON: {error}") from None
 
     def __getitem__(self, name: str) -> Any:
-        return msgspec.json.decode(self._values[name])
+        """Decode one member.
+
+        Raises:
+            InvalidRequestError: What is inside it has no value: text that is not UTF-8, a number
+                beyond all bounds.
+        """
+        raw = self._values[name]
+        try:
+            return msgspec.json.decode(raw)
+        except MALFORMED as error:
+            raise InvalidRequestError(f"`{name}` in the request body: {error}") from None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._values)
@@ -105,11 +119,15 @@ class Envelope(Mapping[str, Any]):
         return memoryview(self._values[name])
 
     def string(self, name: str) -> str | None:
-        """Return the member if it is there and a string."""
+        """Return the member if it is there and a string.
+
+        Raises:
+            InvalidRequestError: The string is not UTF-8.
+        """
         raw = self._values.get(name)
         if raw is None or bytes(memoryview(raw)[:1]) != b'"':
             return None
-        value: str = msgspec.json.decode(raw)
+        value: str = self[name]
         return value
 
     def is_true(self, name: str) -> bool:
@@ -117,7 +135,7 @@ class Envelope(Mapping[str, Any]):
         raw = self._values.get(name)
         return raw is not None and bytes(memoryview(raw)[:5]) == b"true"
 
-    def replace(self, **members: Any) -> Envelope:
+    def replace(self, /, **members: Any) -> Envelope:
         """Return a copy with `members` set: those it has in their places, new ones at the end.
 
         A value that is an `Envelope` is put in as it is.
@@ -168,15 +186,16 @@ class _Edited(Envelope):
     ) -> None:
         super().__init__(values, {}, source, pieces)
 
-    def replace(self, **members: Any) -> Envelope:
+    def replace(self, /, **members: Any) -> Envelope:
         return Envelope.parse(bytes(self)).replace(**members)
 
 
 def _locate(body: bytes, values: Mapping[str, msgspec.Raw]) -> dict[str, tuple[int, int]] | None:
     """Find where each member's value stands, or `None` if a member is repeated.
 
-    The decoder has checked the object, and tells each value's length; so only the keys between the
-    values have to be read.
+    The decoder has checked the object, and tells each value; so only the keys between the values
+    have to be read. That the value really stands there is checked: the length of another one could
+    lead into a string that looks like a key, and past a repetition.
     """
     spans: dict[str, tuple[int, int]] = {}
     at = body.index(b"{") + 1
@@ -189,7 +208,10 @@ def _locate(body: bytes, values: Mapping[str, msgspec.Raw]) -> dict[str, tuple[i
         if written != name:
             return None
         start = key.end()
-        at = start + len(memoryview(raw))
+        value = memoryview(raw)
+        if not body.startswith(value, start):
+            return None
+        at = start + len(value)
         spans[name] = (start, at)
         if (comma := _NEXT.match(body, at)) is not None:
             at = comma.end()

@@ -36,9 +36,7 @@ _DOWN_NAMES = frozenset(
 def upward(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     """Keep what an Anthropic-format upstream gets to see of a client's headers."""
     return [
-        header
-        for header in headers
-        if header[0].startswith(_UP_PREFIXES) or header[0] in _UP_NAMES
+        header for header in headers if header[0].startswith(_UP_PREFIXES) or header[0] in _UP_NAMES
     ]
 
 

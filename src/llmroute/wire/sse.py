@@ -11,7 +11,10 @@ from typing import NamedTuple
 
 __all__ = ["Frame", "SSEDecoder", "encode", "frames", "whole_events"]
 
-_BLANK_LINE = re.compile(rb"(?:\r\n|\n|\r)(?:\r\n|\n|\r)")
+# Each of them ends where it ends whatever comes next, so that frames do not depend on how the
+# bytes are cut. (A line feed followed by a lone carriage return is the one pair left out: it could
+# be the first half of the second of these.)
+_BLANK_LINE = re.compile(rb"\n\r?\n|\r\r")
 
 
 class Frame(NamedTuple):
@@ -31,7 +34,10 @@ class Frame(NamedTuple):
 def whole_events(data: bytes) -> int:
     """Return how many bytes of `data`, from its start, are complete events."""
     if b"\r" not in data:
-        return data.rfind(b"\n\n") + 2 if b"\n\n" in data else 0
+        end = data.rfind(b"\n\n") + 2
+        if end < 3 or data[end - 3] != 10:
+            return end if end > 1 else 0
+        # More blank lines than one: the first two line feeds are a pair, the next two another.
     end = 0
     for blank in _BLANK_LINE.finditer(data):
         end = blank.end()
@@ -39,9 +45,9 @@ def whole_events(data: bytes) -> int:
 
 
 def frames(events: bytes) -> list[Frame]:
-    """Split complete events; their `raw` put together are `events` again."""
+    """Split complete events, as `whole_events` counts them; their `raw` put together are these."""
     if b"\r" not in events:
-        return [_frame(raw + b"\n\n") for raw in events.removesuffix(b"\n\n").split(b"\n\n")]
+        return [_frame(raw + b"\n\n") for raw in events.split(b"\n\n")[:-1]]
     found: list[Frame] = []
     start = 0
     for blank in _BLANK_LINE.finditer(events):
@@ -63,7 +69,9 @@ def _frame(raw: bytes) -> Frame:
 
 
 def encode(event: bytes, data: bytes) -> bytes:
-    """Write one event; `data` holds no line break."""
+    """Write one event; each line of `data` gets a `data:` of its own."""
+    if b"\n" in data or b"\r" in data:
+        data = b"\ndata: ".join(data.splitlines())
     return b"event: " + event + b"\ndata: " + data + b"\n\n"
 
 

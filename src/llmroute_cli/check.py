@@ -1,0 +1,151 @@
+"""`llmroute check`: the configuration, and with `--live` each of its deployments."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import anyio
+import typer
+
+from llmroute import (
+    Config,
+    FaultError,
+    LLMRouteError,
+    MisconfiguredError,
+    OverloadedError,
+    RateLimitedError,
+    RejectedError,
+    Router,
+    UpstreamError,
+)
+from llmroute.config import Alias
+from llmroute.messages.catalog import CLAUDE
+from llmroute.providers.anthropic import DEFAULT_BASE_URL
+from llmroute.routing.aliases import Aliases
+from llmroute_cli import table
+from llmroute_cli.configuration import load, say
+
+__all__ = ["check"]
+
+_PATIENCE = 60.0  # seconds, for one deployment
+# Where any model will do, the cheapest that everyone may use.
+_SAMPLES = ("claude-haiku-4-5", *CLAUDE)
+
+
+def check(path: Path | None, *, live: bool) -> None:
+    """Print what the configuration says, and with `live` how each deployment answers.
+
+    Raises:
+        typer.Exit: The configuration is wrong, or a deployment does not answer.
+    """
+    config = load(path)
+    for line in config.found:
+        say(f"found {line}")
+    typer.echo(f"OK: {config.source}")
+    server = config.server
+    key = "a master key" if server.master_key else "no master key, so for this machine only"
+    typer.echo(f"serves {server.host}:{server.port}, with {key}")
+    typer.echo()
+    rows = []
+    for alias, settings in config.aliases.items():
+        for name in settings.deployments:
+            deployment = config.deployments[name]
+            where = deployment.base_url or DEFAULT_BASE_URL
+            model = deployment.model or "(as asked)"
+            rows.append((alias, name, deployment.provider, model, where))
+    table.show(("alias", "deployment", "provider", "model", "address"), rows)
+    if live:
+        typer.echo()
+        results = anyio.run(_try_all, config)
+        table.show(("deployment", "model", "status", "ms", "what to do"), results)
+        if not all(result.is_good for result in results):
+            raise typer.Exit(1)
+
+
+class Result(NamedTuple):
+    """How a deployment answered; the cells of its row."""
+
+    deployment: str
+    model: str
+    status: str
+    milliseconds: str
+    advice: str
+
+    @property
+    def is_good(self) -> bool:
+        return self.status == "200"
+
+
+async def _try_all(config: Config) -> Sequence[Result]:
+    results: dict[str, Result] = {}
+
+    async def note(name: str) -> None:
+        results[name] = await _try(config, name)
+
+    async with anyio.create_task_group() as tasks:
+        for name in config.deployments:
+            tasks.start_soon(note, name)
+    return [results[name] for name in config.deployments]
+
+
+async def _try(config: Config, name: str) -> Result:
+    pattern, asked = _question(config, name)
+    alone = replace(
+        config,
+        deployments={name: config.deployments[name]},
+        aliases={pattern: Alias(deployments=(name,))},
+        policy=replace(config.policy, retries=0),
+    )
+    match = Aliases([pattern]).find(asked)
+    model = match.model(config.deployments[name].model, asked) if match else asked
+    started = time.perf_counter()
+    async with Router(alone) as router:
+        try:
+            with anyio.fail_after(_PATIENCE):
+                await router.complete(
+                    model=asked, max_tokens=1, messages=[{"role": "user", "content": "Hi"}]
+                )
+            status, advice = "200", ""
+        except LLMRouteError as error:
+            status = str(error.status) if isinstance(error, UpstreamError) else "error"
+            advice = f"{_advice(error)} ({error})"
+        except TimeoutError:
+            status, advice = "no answer", f"it took more than {_PATIENCE:.0f} s; try again later"
+    return Result(name, model, status, f"{1000 * (time.perf_counter() - started):.0f}", advice)
+
+
+def _question(config: Config, name: str) -> tuple[str, str]:
+    """Return an alias for one deployment, and the model to ask it for."""
+    model = config.deployments[name].model
+    if model is not None and "*" not in model:
+        return model, model
+    serving = [alias for alias, its in config.aliases.items() if name in its.deployments]
+    for alias in serving:
+        if "*" not in alias:
+            return alias, alias
+    pattern = next(iter(serving), "*")
+    fitting = [sample for sample in _SAMPLES if Aliases([pattern]).find(sample)]
+    return pattern, next(iter(fitting), pattern.replace("*", _SAMPLES[0]))
+
+
+def _advice(error: LLMRouteError) -> str:
+    match error:
+        case MisconfiguredError(status=404 | 405):
+            advice = "check its model and base_url"
+        case MisconfiguredError(status=402):
+            advice = "check the account's credit"
+        case MisconfiguredError():
+            advice = "check its api_key, and what the account may use"
+        case RateLimitedError():
+            advice = "it answers, but its limit is reached; try again later"
+        case OverloadedError() | FaultError(status=500 | 502 | 503 | 504):
+            advice = "nothing on this side; try again later"
+        case RejectedError() | FaultError():
+            advice = "check its model and base_url: this is no answer of a Messages API"
+        case _:
+            advice = "check its base_url and the network"
+    return advice
