@@ -1,7 +1,8 @@
 """llmroute: one alias, many providers, every byte.
 
-    async with llmroute.Router.from_file("llmroute.yaml") as router:
-        message = await router.complete(model="fast", max_tokens=64, messages=[...])
+`Router` sends Messages requests to the deployments that a configuration names; `llmroute.sync` has
+the same without an event loop, `llmroute.asgi` serves it over HTTP, and `llmroute.testing` has an
+upstream for tests.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from llmroute.messages.usage import Usage
 
 __all__ = ["MessageStream", "Router"]
 
+
 class Router:
     """`llmroute.Router` without an event loop; the parameters and exceptions are the same.
 

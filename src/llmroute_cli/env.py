@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import typer
 
@@ -23,66 +25,46 @@ SETTINGS = {
 NO_KEY = "local"
 
 
+class _Form(NamedTuple):
+    """How a shell sets a variable, refers to one, and quotes a value."""
+
+    assignment: str
+    reference: str
+    quoted: Callable[[str], str]
+
+
+_POSIX = _Form("export {}={}", '"${}"', shlex.quote)
+_FORMS = {
+    "fish": _Form(
+        "set -gx {} {}",
+        '"${}"',
+        lambda value: "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'",
+    ),
+    "powershell": _Form(
+        "$env:{} = {}", "$env:{}", lambda value: "'" + value.replace("'", "''") + "'"
+    ),
+    "cmd": _Form('set "{}={}"', "%{}%", str),
+}
+
+
 def env(path: Path | None, url: str | None, shell: str | None, *, show_key: bool) -> None:
     """Print the settings for a shell; without `show_key` the key only as a reference."""
     proxy = running(path, url)
-    shell = shell or _own_shell()
-    typer.echo(_line(shell, "ANTHROPIC_BASE_URL", _quoted(shell, proxy.url)))
+    form = _FORMS.get(shell or _own_shell(), _POSIX)
     if proxy.is_open:
-        token = NO_KEY
+        token = form.quoted(NO_KEY)
     elif show_key and proxy.key is not None:
-        token = _quoted(shell, proxy.key)
+        token = form.quoted(proxy.key)
     else:
-        variable = proxy.variable or "LLMROUTE_MASTER_KEY"
-        token = _reference(shell, variable)
+        token = form.reference.format(proxy.variable or "LLMROUTE_MASTER_KEY")
         if proxy.variable is None:
-            hint = " (or --show-key prints it)" if proxy.key else ""
-            say(f"{variable} is not set: set it to the proxy's master key{hint}")
-    typer.echo(_line(shell, "ANTHROPIC_AUTH_TOKEN", token))
+            hint = ", or use --show-key" if proxy.key else ""
+            say(f"LLMROUTE_MASTER_KEY is not set: set it to the proxy's master key{hint}")
+    typer.echo(form.assignment.format("ANTHROPIC_BASE_URL", form.quoted(proxy.url)))
+    typer.echo(form.assignment.format("ANTHROPIC_AUTH_TOKEN", token))
     for name, value in SETTINGS.items():
-        typer.echo(_line(shell, name, value))
+        typer.echo(form.assignment.format(name, form.quoted(value)))
 
 
 def _own_shell() -> str:
-    name = Path(os.environ.get("SHELL", "")).name
-    if name in ("zsh", "fish", "sh"):
-        return name
-    return "powershell" if os.name == "nt" else "bash"
-
-
-def _line(shell: str, name: str, value: str) -> str:
-    match shell:
-        case "fish":
-            return f"set -gx {name} {value}"
-        case "powershell":
-            return f"$env:{name} = {value if value[0] in DELIMITERS else _quoted(shell, value)}"
-        case "cmd":
-            return f'set "{name}={value}"'
-        case _:
-            return f"export {name}={value}"
-
-
-DELIMITERS = "'\"$"
-
-
-def _reference(shell: str, variable: str) -> str:
-    match shell:
-        case "powershell":
-            return f"$env:{variable}"
-        case "cmd":
-            return f"%{variable}%"
-        case _:
-            return f'"${variable}"'
-
-
-def _quoted(shell: str, value: str) -> str:
-    match shell:
-        case "fish":
-            escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-            return f"'{escaped}'"
-        case "powershell":
-            return "'" + value.replace("'", "''") + "'"
-        case "cmd":
-            return value
-        case _:
-            return shlex.quote(value)
+    return Path(os.environ.get("SHELL", "powershell" if os.name == "nt" else "sh")).name

@@ -82,20 +82,29 @@ def serve(
     config: ConfigFile = None,
     host: Annotated[
         str | None,
-        typer.Option(help="The address to listen on; left out, server.host, which is 127.0.0.1."),
+        typer.Option(
+            metavar="ADDRESS",
+            help="The address to listen on; left out, server.host, which is 127.0.0.1.",
+        ),
     ] = None,
     port: Annotated[
         int | None,
         typer.Option(
             min=0,
             max=65_535,
+            metavar="PORT",
             help="The port to listen on; left out, server.port, which is 4000. 0 takes a free one.",
         ),
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes that share the port.")] = 1,
+    workers: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Processes that share the port.")
+    ] = 1,
     log: Annotated[
         Log | None,
-        typer.Option(help="How the line for each request is written; left out, server.log."),
+        typer.Option(
+            metavar="console|json",
+            help="How the line for each request is written; left out, server.log.",
+        ),
     ] = None,
 ) -> None:
     """Serve the configuration over HTTP.
@@ -171,7 +180,8 @@ def env(
     config: ConfigFile = None,
     url: Url = None,
     shell: Annotated[
-        Shell | None, typer.Option(help="The shell to print for; left out, your own.")
+        Shell | None,
+        typer.Option(metavar="|".join(Shell), help="The shell to print for; left out, your own."),
     ] = None,
     *,
     show_key: Annotated[
@@ -192,7 +202,7 @@ def env(
 def claude(
     arguments: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[-- ARGS]", help="What Claude Code is given, after two dashes."),
+        typer.Argument(metavar="ARGS", help="What Claude Code is given; put `--` before it."),
     ] = None,
     config: ConfigFile = None,
     url: Url = None,
@@ -211,7 +221,10 @@ def demo(
     port: Annotated[
         int | None,
         typer.Option(
-            min=0, max=65_535, help="The port; left out, 4000, and with --once any free one."
+            min=0,
+            max=65_535,
+            metavar="PORT",
+            help="The port; left out, 4000, and with --once any free one.",
         ),
     ] = None,
     *,
@@ -219,7 +232,8 @@ def demo(
 ) -> None:
     """Show the whole proxy at work, without an account.
 
-    Its models are a stand-in. It sends one request through the proxy, prints how to send more, and goes on serving.
+    The model is a stand-in. One request goes through the proxy; then the proxy goes on serving,
+    and what else to try is printed.
     """
     with _proxy_extra():
         from llmroute_cli.demo import demo as command

@@ -46,11 +46,11 @@ def probe(model: str, path: Path | None, url: str | None, key: str | None) -> No
     """
     config = load(path) if url is None else proxy_config(url, presented(key))
     try:
-        tries = anyio.run(_try_all, config, model)
+        tries = anyio.run(_try_all, config, model, url is not None)
     except UnknownAliasError as error:
         raise fail(str(error), 1) from None
     table.show(
-        ("try", "result", "first token ms", "ms", "in", "out", "answered by", "why"),
+        ("try", "result", "first token ms", "ms", "in", "out", "answered by", ""),
         [each.cells() for each in tries],
     )
     if any(each.problem for each in tries):
@@ -70,22 +70,28 @@ def proxy_config(url: str, key: str | None) -> Config:
 
 
 class NotingTransport:
-    """Sends through another transport, and notes who a proxy says has answered.
+    """Sends through another transport, and notes what a proxy says of its last answer.
 
     Attributes:
-        deployment: From the last answer; empty if it did not say.
+        status: The HTTP status; 0 if there was no answer.
+        deployment: Who answered; empty if it did not say.
+        is_estimate: Whether it has counted by itself.
     """
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
+        self.status = 0
         self.deployment = ""
+        self.is_estimate = False
 
     async def send(
         self, method: str, url: str, headers: Headers, body: Body, timeouts: Timeouts
     ) -> Reply:
         """Send, and note."""
-        self.deployment = ""
+        self.status, self.deployment, self.is_estimate = 0, "", False
         reply = await self._transport.send(method, url, headers, body, timeouts)
+        self.status = reply.status
+        self.is_estimate = first(reply.headers, b"x-llmroute-estimated") is not None
         self.deployment = first(reply.headers, b"x-llmroute-deployment") or ""
         return reply
 
@@ -100,6 +106,7 @@ class _Try:
 
     name: str
     problem: str = ""
+    note: str = ""
     first_token: float | None = None
     seconds: float = 0.0
     tokens_in: int = 0
@@ -115,7 +122,7 @@ class _Try:
             str(self.tokens_in or ""),
             str(self.tokens_out or ""),
             self.deployment,
-            self.problem,
+            self.problem or self.note,
         )
 
 
@@ -129,7 +136,7 @@ class _LastRecord:
         self.deployment = record.deployment
 
 
-async def _try_all(config: Config, model: str) -> list[_Try]:
+async def _try_all(config: Config, model: str, through_proxy: bool) -> list[_Try]:
     transport = NotingTransport(HttpxTransport())
     last = _LastRecord()
     ways: dict[str, Callable[[Router, str, _Try], Awaitable[None]]] = {
@@ -143,8 +150,13 @@ async def _try_all(config: Config, model: str) -> list[_Try]:
         for name, way in ways.items():
             outcome = _Try(name)
             await _timed(partial(way, router, model, outcome), outcome)
-            outcome.deployment = transport.deployment or last.deployment
+            outcome.deployment = transport.deployment if through_proxy else last.deployment
             tries.append(outcome)
+    # A router that gets no count makes an estimate of its own.
+    if through_proxy and transport.status != 200:
+        tries[-1].problem = f"the proxy answered {transport.status or 'nothing'}"
+    elif transport.is_estimate or transport.status != 200:
+        tries[-1].note = "an estimate: the upstream did not count"
     return tries
 
 

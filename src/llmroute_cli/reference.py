@@ -5,14 +5,18 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from llmroute.config import json_schema
+import typer.main
 
-__all__ = ["config_reference", "config_schema", "pages"]
+from llmroute.config import json_schema
+from llmroute_cli.main import app
+
+__all__ = ["cli_reference", "config_reference", "config_schema", "pages"]
 
 _INTRODUCTION = """\
 # Configuration
@@ -67,6 +71,51 @@ _KINDS = {
 }
 
 
+_CLI_INTRODUCTION = """\
+# Commands
+
+<!-- Generated from the commands; `make docs` writes it anew. -->
+
+Results go to stdout; problems, warnings and the log go to stderr.
+The exit status is 0 if all is well, 1 if something that was tried failed, and 2 if the configuration or the command line is wrong.
+`llmroute --version` prints the version, and `--help` after any command what stands here.
+
+A command that takes `--config` finds the configuration by itself where it is left out: the file that `LLMROUTE_CONFIG` or `CONFIG_FILE_PATH` names, else `llmroute.yaml` or `config.yaml` in the current directory, else the provider keys in the environment.
+"""
+
+
+def cli_reference() -> str:
+    """Return the page on the command line."""
+    commands = getattr(typer.main.get_command(app), "commands", {})
+    lines = [line for name, command in commands.items() for line in _command(name, command)]
+    return "\n".join([_CLI_INTRODUCTION, *lines]).rstrip() + "\n"
+
+
+def _command(name: str, command: Any) -> Iterator[str]:
+    arguments = [each for each in command.params if each.param_type_name == "argument"]
+    yield f"## `llmroute {name}`\n"
+    for paragraph in (command.help or "").split("\n\n"):
+        # One sentence a line.
+        yield re.sub(r"(?<=[.:]) +(?=[A-Z])", "\n", " ".join(paragraph.split())) + "\n"
+    for argument in arguments:
+        yield f"`{argument.metavar}`: {argument.help}\n"
+    yield "| option | value | |"
+    yield "|---|---|---|"
+    for option in command.params:
+        if option.param_type_name == "option":
+            names = ", ".join(f"`{name}`" for name in option.opts)
+            text = str(option.help or "").replace("|", "\\|")
+            yield f"| {names} | {_value(option)} | {text} |"
+    yield ""
+
+
+def _value(option: Any) -> str:
+    if option.is_flag:
+        return ""
+    # The commands name every value, for what typer would say of it depends on its version.
+    return ", ".join(f"`{word}`" for word in option.metavar.split("|"))
+
+
 def config_reference() -> str:
     """Return the page on configuration files."""
     return "\n".join([_INTRODUCTION, *_native(), *_litellm()]).rstrip() + "\n"
@@ -79,7 +128,11 @@ def config_schema() -> str:
 
 def pages() -> dict[str, str]:
     """Return every generated page by its file's name."""
-    return {"config.md": config_reference(), "config.schema.json": config_schema()}
+    return {
+        "cli.md": cli_reference(),
+        "config.md": config_reference(),
+        "config.schema.json": config_schema(),
+    }
 
 
 def _native() -> Iterator[str]:

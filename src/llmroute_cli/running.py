@@ -6,7 +6,9 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from llmroute_cli.configuration import MASTER_KEYS, find, key_variable, load
+from llmroute import Config, ConfigError
+from llmroute.config import load_file
+from llmroute_cli.configuration import MASTER_KEYS, find, key_variable, load, say
 
 __all__ = ["Running", "presented", "running"]
 
@@ -35,16 +37,15 @@ def running(path: Path | None, url: str | None) -> Running:
     Raises:
         typer.Exit: The configuration cannot be used; every problem has been printed.
     """
-    file = find(path)
-    if url is not None or file is None:
+    config = None if url else _config(path)
+    if config is None:
         # Not the environment's own configuration: this shell may be another than the proxy's,
-        # and needs no provider's key.
+        # and need hold no provider's key.
         variable = key_variable(None, os.environ)
         key = os.environ[variable] if variable else None
         return Running(
             (url or "http://127.0.0.1:4000").rstrip("/"), key, variable, url is None and key is None
         )
-    config = load(file)
     server = config.server
     host = server.host if server.host not in _ANY else "127.0.0.1"
     key = server.master_key.get_secret_value() if server.master_key else None
@@ -54,6 +55,20 @@ def running(path: Path | None, url: str | None) -> Running:
         key_variable(config, os.environ),
         key is None,
     )
+
+
+def _config(path: Path | None) -> Config | None:
+    file = find(path)
+    if file is None:
+        return None
+    if path is not None:
+        return load(path)
+    try:
+        return load_file(file)
+    except ConfigError as error:
+        # Most likely it names a provider's key that only the proxy's own shell holds.
+        say(f"passing over {file}, which does not load here: {error.problems[0]}")
+        return None
 
 
 def presented(key: str | None) -> str | None:

@@ -24,6 +24,7 @@ from llmroute.asgi import Proxy
 from llmroute.observe import LineLog
 from llmroute.transport.direct import DirectTransport
 from llmroute_cli.configuration import fail, key_variable, load, say
+from llmroute_cli.env import NO_KEY
 from llmroute_cli.workers import supervise
 
 __all__ = ["address", "listen", "prepare", "proxy_server", "serve"]
@@ -112,10 +113,10 @@ def _announce(config: Config, url: str) -> None:
     say(f"aliases: {', '.join(config.aliases)}")
     if config.server.master_key is None:
         say("no master key is set: every program on this machine is let in")
-        token = "local"  # noqa: S105 - Claude Code wants one; any will do
+        token = NO_KEY
     else:
         token = f'"${variable or "LLMROUTE_MASTER_KEY"}"'
-    say("for Claude Code (or run `llmroute claude`):")
+    say(f"for Claude Code (or run `llmroute claude --url {url}`):")
     say(f"  export ANTHROPIC_BASE_URL={url}")
     say(f"  export ANTHROPIC_AUTH_TOKEN={token}")
 

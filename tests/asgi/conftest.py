@@ -51,7 +51,11 @@ class Gateway:
 
     def ask(self, path: str = "/v1/messages", **members: Any) -> httpx.Response:
         """Send a Messages request, with the master key and whatever members are given."""
-        body = {"model": "sonnet", "max_tokens": 64, "messages": [{"role": "user", "content": "Hi"}]}
+        body = {
+            "model": "sonnet",
+            "max_tokens": 64,
+            "messages": [{"role": "user", "content": "Hi"}],
+        }
         return self.http.post(path, json=body | members)
 
 

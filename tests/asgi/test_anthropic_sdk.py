@@ -7,9 +7,9 @@ from typing import Any
 
 import anthropic
 import pytest
+from tests.asgi.conftest import MASTER_KEY, UPSTREAM_KEY, Gateway
 
 from llmroute.testing import FakeUpstream, error, message, text, thinking, tool_use
-from tests.asgi.conftest import MASTER_KEY, UPSTREAM_KEY, Gateway
 
 HELLO: dict[str, Any] = {
     "model": "sonnet",
@@ -31,9 +31,7 @@ def client(request: pytest.FixtureRequest, gateway: Gateway) -> Iterator[anthrop
 
 @pytest.fixture
 def connect(gateway: Gateway) -> Callable[[], anthropic.AsyncAnthropic]:
-    return lambda: anthropic.AsyncAnthropic(
-        base_url=gateway.url, api_key=MASTER_KEY, max_retries=0
-    )
+    return lambda: anthropic.AsyncAnthropic(base_url=gateway.url, api_key=MASTER_KEY, max_retries=0)
 
 
 def test_a_whole_answer(client: anthropic.Anthropic, upstream: FakeUpstream) -> None:

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-
-from llmroute.testing import FakeUpstream, error, message, raw, text, thinking, tool_use
 from tests.asgi.conftest import MASTER_KEY, UPSTREAM_KEY, Gateway, config_for
 
+from llmroute.testing import FakeUpstream, error, message, raw, text, thinking, tool_use
+
 ODD = (
-    b'{ "max_tokens":6.4e1,\n "model" : "%s", "messages":[{"role":"user","content":"\\u00e9 \xc3\xa9",'
-    b'"model":"nested"}],"future":{"b":1,"a":[1.0,  2]},"stream":%s }'
+    b'{ "max_tokens":6.4e1,\n "model" : "%s", "messages":[{"role":"user",'
+    b'"content":"\\u00e9 \xc3\xa9","model":"nested"}],"future":{"b":1,"a":[1.0,  2]},"stream":%s }'
 )
 CLAUDE_CODE_HEADERS = {
     "anthropic-version": "2026-10-21",

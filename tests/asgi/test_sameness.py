@@ -6,11 +6,11 @@ from typing import Any
 
 import msgspec
 import pytest
+from tests.asgi.conftest import Gateway, config_for
 
 import llmroute
 from llmroute.testing import FakeUpstream
 from llmroute.transport.direct import DirectTransport
-from tests.asgi.conftest import Gateway, config_for
 
 pytestmark = pytest.mark.anyio
 

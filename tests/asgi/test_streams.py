@@ -8,11 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.asgi.conftest import MASTER_KEY, Gateway, config_for
 
 from llmroute.messages.events import Event
 from llmroute.testing import FakeUpstream, error, events, message, raw, text
 from llmroute.wire.sse import SSEDecoder
-from tests.asgi.conftest import MASTER_KEY, Gateway, config_for
 
 Serve = Callable[[dict[str, Any]], Gateway]
 
@@ -74,7 +74,9 @@ def test_a_call_whose_upstream_is_slow_to_begin_is_answered_and_pinged(
 
     kinds = [event.type for event in parsed(got)]
     assert ["ping", "ping"] == kinds[:2]
-    assert ["message_start", "message_stop"] == [k for k in kinds if k in ("message_start", "message_stop")]
+    assert ["message_start", "message_stop"] == [
+        k for k in kinds if k in ("message_start", "message_stop")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -111,7 +113,9 @@ def test_a_stream_that_is_cut_ends_in_an_error_event(
 
     got = parsed(reply.content)
     assert ("error", "api_error") == (got[-1].type, got[-1].data["error"]["type"])
-    assert upstream.requests[0].sent.startswith(reply.content[: reply.content.index(b"event: error")])
+    assert upstream.requests[0].sent.startswith(
+        reply.content[: reply.content.index(b"event: error")]
+    )
     [record] = gateway.records.wait()
     assert "broken" == record.outcome
 
@@ -137,9 +141,7 @@ def test_a_stream_cut_at_any_byte_leaves_whole_events_and_one_error(
     [
         pytest.param(events(b""), "ended before it began", id="nothing"),
         pytest.param(events(b": hello\n\n"), "ended before it began", id="only-a-comment"),
-        pytest.param(
-            events([{"type": "ping"}]), "ended before it began", id="only-a-ping"
-        ),
+        pytest.param(events([{"type": "ping"}]), "ended before it began", id="only-a-ping"),
         pytest.param(
             raw(200, [("content-type", "text/html")], b"<html>Sign in</html>"),
             "text/html",
@@ -170,7 +172,10 @@ def test_an_answer_that_is_no_stream_becomes_an_error_that_can_be_retried(
 def test_an_error_in_place_of_the_first_event_comes_back_as_sent(
     gateway: Gateway, upstream: FakeUpstream
 ) -> None:
-    stream = b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}\n\n'
+    stream = (
+        b'event: error\ndata: {"type":"error",'
+        b'"error":{"type":"overloaded_error","message":"Overloaded"}}\n\n'
+    )
     upstream.answer(events(stream))
     reply = gateway.ask(stream=True)
 
@@ -194,7 +199,8 @@ def test_an_error_in_place_of_the_first_event_gives_another_deployment_its_turn(
 
 def test_unknown_events_and_comments_are_relayed(gateway: Gateway, upstream: FakeUpstream) -> None:
     stream = (
-        b'event: message_start\ndata: {"type":"message_start","message":{"model":"claude-opus-5-5"}}\n\n'
+        b'event: message_start\ndata: {"type":"message_start",'
+        b'"message":{"model":"claude-opus-5-5"}}\n\n'
         b": a comment\n\n"
         b'event: of_tomorrow\ndata: {"type":"of_tomorrow","x":1.0e0}\n\n'
         b'event: message_stop\ndata: {"type":"message_stop"}\n\n'

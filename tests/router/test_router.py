@@ -203,9 +203,7 @@ async def test_attempts(
 ) -> None:
     upstream.answer(*answers)
     clock = Clock()
-    router = llmroute.Router.from_dict(
-        config_for(upstream.url), clock=clock.now, sleep=clock.sleep
-    )
+    router = llmroute.Router.from_dict(config_for(upstream.url), clock=clock.now, sleep=clock.sleep)
     async with router, router.stream(model=alias, **HELLO) as stream:
         answer = await stream.message()
 
@@ -218,9 +216,7 @@ async def test_attempts(
 async def test_a_deployment_that_failed_is_left_alone_for_a_while(upstream: FakeUpstream) -> None:
     clock = Clock()
     upstream.answer(error(401))
-    router = llmroute.Router.from_dict(
-        config_for(upstream.url), clock=clock.now, sleep=clock.sleep
-    )
+    router = llmroute.Router.from_dict(config_for(upstream.url), clock=clock.now, sleep=clock.sleep)
     async with router:
         await router.complete(model="both", **HELLO)
         await router.complete(model="both", **HELLO)

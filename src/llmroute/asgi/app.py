@@ -77,7 +77,7 @@ class Proxy:
             case "http":
                 target = _ENDPOINTS.get(scope["path"])
                 if target is not None and scope["method"] == "POST":
-                    await self._messages(target[0], scope, receive, send, under=target[1])
+                    await self._messages(target, scope, receive, send)
                 else:
                     await self._other(scope, receive, send)
             case "lifespan":
@@ -92,25 +92,26 @@ class Proxy:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _messages(
-        self, endpoint: Endpoint, scope: dict[str, Any], receive: Receive, send: Send, *, under: bool
+        self, target: tuple[Endpoint, bool], scope: dict[str, Any], receive: Receive, send: Send
     ) -> None:
+        endpoint, as_asked = target
         headers: Headers = scope["headers"]
         record = Record(at=time.time(), endpoint=endpoint, outcome="refused")
         try:
             caller = self._keys.authenticate(headers)
             record.key = caller.key
-            body = await read_body(receive, headers, self._server.max_body_bytes)
+            body = await _read_body(receive, headers, self._server.max_body_bytes)
             call = _call(endpoint, Envelope.parse(body), scope, caller)
         except RequestError as error:
             record.status, record.error = error.status, str(error)
             self._router.note(record)
-            await respond(send, render.refusal(error))
+            await _respond(send, render.refusal(error))
             return
         except ClientGoneError:
             record.outcome, record.status = "cancelled", 499
             self._router.note(record)
             return
-        otherwise = self._pass_through.deployment if under else None
+        otherwise = self._pass_through.deployment if as_asked else None
         try:
             with Watch(receive):
                 if call.stream:
@@ -124,14 +125,14 @@ class Proxy:
         try:
             answer = await self._router.send(call, otherwise=otherwise)
         except UnknownAliasError as error:
-            await respond(send, render.refusal(error))
+            await _respond(send, render.refusal(error))
             return
         except UpstreamError as error:
-            await respond(send, render.failure(error))
+            await _respond(send, render.failure(error))
             return
-        headers = [*answer.headers, *render.own_headers(answer)]
+        headers = [*answer.head.headers, *render.own_headers(answer.head)]
         try:
-            await respond(send, render.Rendered(answer.status, headers, answer.body))
+            await _respond(send, render.Rendered(answer.head.status, headers, answer.body))
         finally:
             await answer.aclose()
 
@@ -140,17 +141,18 @@ class Proxy:
             try:
                 answer = await self._router.send(call, otherwise=otherwise)
             except UnknownAliasError as error:
-                await respond(send, render.refusal(error))
+                await _respond(send, render.refusal(error))
                 return
             except UpstreamError as error:
                 await client.stop()
                 if client.begun:
                     await client.end(render.as_event(error))
                 else:
-                    await respond(send, render.failure(error))
+                    await _respond(send, render.failure(error))
                 return
             try:
-                await client.start(answer.status, [*answer.headers, *render.own_headers(answer)])
+                head = answer.head
+                await client.start(head.status, [*head.headers, *render.own_headers(head)])
                 while events := await answer.receive():
                     await client.write(events)
                 await client.end()
@@ -176,7 +178,7 @@ class Proxy:
             rendered = render.refusal(error)
         except UpstreamError as error:
             rendered = render.failure(error)
-        await respond(send, rendered, head=method == "HEAD")
+        await _respond(send, rendered, head=method == "HEAD")
 
     async def _page(self, method: str, path: str) -> render.Rendered:
         """Answer what needs a key and no upstream."""
@@ -215,7 +217,7 @@ def _call(endpoint: Endpoint, body: Envelope, scope: dict[str, Any], caller: Cal
     )
 
 
-async def read_body(receive: Receive, headers: Headers, limit: int) -> bytes:
+async def _read_body(receive: Receive, headers: Headers, limit: int) -> bytes:
     """Read a request's body.
 
     Raises:
@@ -246,7 +248,7 @@ def _too_large(limit: int) -> RequestTooLargeError:
     )
 
 
-async def respond(send: Send, rendered: render.Rendered, *, head: bool = False) -> None:
+async def _respond(send: Send, rendered: render.Rendered, *, head: bool = False) -> None:
     """Send a whole answer; to a HEAD request, its head."""
     length = (b"content-length", str(len(rendered.body)).encode())
     headers = [header for header in rendered.headers if header[0] != b"content-length"]

@@ -88,7 +88,16 @@ class ClientStream:
         begun: The head has been sent.
     """
 
-    __slots__ = ("_busy", "_loop", "_ping", "_ping_after", "_quiet_since", "_send", "_timer", "begun")
+    __slots__ = (
+        "_busy",
+        "_loop",
+        "_ping",
+        "_ping_after",
+        "_quiet_since",
+        "_send",
+        "_timer",
+        "begun",
+    )
 
     def __init__(self, send: Send, ping_after: float) -> None:
         """Prepare to ping after `ping_after` seconds of silence."""

@@ -9,7 +9,7 @@ import msgspec
 from llmroute.errors import MisconfiguredError, RequestError, UpstreamError
 from llmroute.messages.catalog import ModelInfo
 from llmroute.messages.events import error_body, error_event, error_type
-from llmroute.router import Answer
+from llmroute.router import Head
 from llmroute.wire.headers import downward
 
 __all__ = [
@@ -17,10 +17,10 @@ __all__ = [
     "Rendered",
     "as_event",
     "failure",
-    "not_allowed",
-    "not_found",
     "model_list",
     "model_object",
+    "not_allowed",
+    "not_found",
     "own_headers",
     "plain",
     "refusal",
@@ -47,12 +47,12 @@ class Rendered(NamedTuple):
     body: bytes
 
 
-def own_headers(answer: Answer) -> list[tuple[bytes, bytes]]:
+def own_headers(head: Head) -> list[tuple[bytes, bytes]]:
     """Say which deployment and model answered."""
     return [
-        (HEADERS["deployment"], answer.deployment.encode("utf-8", "replace")),
-        (HEADERS["model"], answer.model.encode("utf-8", "replace")),
-        (HEADERS["attempts"], str(answer.attempts).encode()),
+        (HEADERS["deployment"], head.deployment.encode("utf-8", "replace")),
+        (HEADERS["model"], head.model.encode("utf-8", "replace")),
+        (HEADERS["attempts"], str(head.attempts).encode()),
     ]
 
 

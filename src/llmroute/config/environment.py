@@ -14,6 +14,7 @@ from llmroute.config.validation import validated
 from llmroute.providers.anthropic import DEFAULT_BASE_URL, AnthropicDeployment
 
 __all__ = [
+    "Base",
     "Credential",
     "anthropic_base",
     "anthropic_credential",

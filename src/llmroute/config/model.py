@@ -23,7 +23,10 @@ _POLICY = Policy()
 class Settings(BaseModel):
     """A block of settings.  An unknown one is an error, and no error quotes a value."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    # Deferred: a process pays for the models of the dialect that it reads, and not at import.
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True
+    )
 
 
 class Alias(Settings):

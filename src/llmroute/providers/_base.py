@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, NamedTuple, Protocol, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
@@ -34,6 +35,13 @@ def _base_url(value: str) -> str:
         raise ValueError("must start with http:// or https://")
     if "?" in value or "#" in value or "@" in value.partition("://")[2].partition("/")[0]:
         raise ValueError("must be scheme, host, port and path, and nothing more")
+    try:
+        parts = urlsplit(value)
+        usable = parts.hostname and parts.port != 0 and value.isprintable() and " " not in value
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ValueError("is not an address")
     return value.rstrip("/")
 
 
@@ -47,7 +55,11 @@ class Deployment(BaseModel):
     """
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", arbitrary_types_allowed=True, hide_input_in_errors=True
+        frozen=True,
+        extra="forbid",
+        arbitrary_types_allowed=True,
+        hide_input_in_errors=True,
+        defer_build=True,
     )
 
     provider: str

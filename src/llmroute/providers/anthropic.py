@@ -33,7 +33,7 @@ class AnthropicDeployment(Deployment):
     deployment does."""
 
 
-def prepare(call: Call, deployment: AnthropicDeployment, model: str) -> UpstreamRequest:
+def _prepare(call: Call, deployment: AnthropicDeployment, model: str) -> UpstreamRequest:
     """Build the request for `call`; only the members named here differ from the caller's body."""
     edits: dict[str, Any] = {}
     if model != call.model:
@@ -44,10 +44,10 @@ def prepare(call: Call, deployment: AnthropicDeployment, model: str) -> Upstream
     url = (deployment.base_url or DEFAULT_BASE_URL) + _PATHS[call.endpoint]
     if call.query:
         url += "?" + call.query
-    return UpstreamRequest("POST", url, with_defaults(call.headers, deployment), body.pieces())
+    return UpstreamRequest("POST", url, _with_defaults(call.headers, deployment), body.pieces())
 
 
-def with_defaults(
+def _with_defaults(
     headers: Headers,
     deployment: AnthropicDeployment,
 ) -> list[tuple[bytes, bytes]]:
@@ -64,4 +64,4 @@ def with_defaults(
     return sent
 
 
-PROVIDER = Provider("anthropic", AnthropicDeployment, prepare, native_error)
+PROVIDER = Provider("anthropic", AnthropicDeployment, _prepare, native_error)

@@ -31,7 +31,7 @@ from llmroute.messages.estimate import estimate
 from llmroute.messages.message import Message
 from llmroute.messages.usage import Usage
 from llmroute.observe import Attempt, Observer, Outcome, Record
-from llmroute.router.answer import Answer
+from llmroute.router.answer import Answer, Head
 from llmroute.router.attempt import Target
 from llmroute.router.stream import MessageStream
 from llmroute.routing.aliases import Aliases, Match
@@ -41,9 +41,9 @@ from llmroute.transport import Body, Reply, Transport
 from llmroute.wire.envelope import Envelope
 from llmroute.wire.headers import Headers
 
-__all__ = ["Answer", "MessageStream", "Router"]
+__all__ = ["Answer", "Head", "MessageStream", "Router"]
 
-RETRIES_IN_PROCESS = 2
+_RETRIES_IN_PROCESS = 2
 """Retries of one deployment where the policy names no number and the caller is Python code, which
 does not retry by itself; as many as the Anthropic SDK makes."""
 
@@ -88,7 +88,8 @@ class Router:
 
         Args:
             config: What `llmroute.config` loaded.
-            transport: Sends the requests, and is closed with the router; left out, `HttpxTransport`.
+            transport: Sends the requests, and is closed with the router; `HttpxTransport` if left
+                out.
             observers: Told of every call when it is over.
             clock: Seconds that only ever grow.
             wall_clock: Seconds since 1970, for records.
@@ -193,7 +194,7 @@ class Router:
             # Cancelled: the caller went away while we were still trying.
             settle("cancelled", Usage(), "")
             raise
-        record.status = answer.status
+        record.status = answer.head.status
         record.first_byte = self._clock() - started
         return answer
 
@@ -295,9 +296,7 @@ class Router:
                 weighted=alias.strategy == "weighted",
                 draws=[self._draw() for _ in names],
             )
-        return [
-            (name, match.model(self._targets[name].deployment.model, asked)) for name in names
-        ]
+        return [(name, match.model(self._targets[name].deployment.model, asked)) for name in names]
 
     def _candidate(self, name: str) -> Candidate:
         settings = self._targets[name].deployment
@@ -350,10 +349,10 @@ class Router:
         members = {"model": model, "max_tokens": max_tokens, "messages": messages, **members}
         members.pop("stream", None)
         call = _call(members, headers, session=session, timeout=timeout)
-        answer = await self.send(call, retries=RETRIES_IN_PROCESS)
+        answer = await self.send(call, retries=_RETRIES_IN_PROCESS)
         await answer.aclose()
-        data = msgspec.json.decode(answer.body)
-        return Message(data, answer.deployment, answer.attempts, answer.request_id)
+        head, data = answer.head, msgspec.json.decode(answer.body)
+        return Message(data, head.deployment, head.attempts, head.request_id)
 
     def stream(
         self,
@@ -373,7 +372,7 @@ class Router:
         members = {"model": model, "max_tokens": max_tokens, "messages": messages, **members}
         members["stream"] = True
         call = _call(members, headers, stream=True, session=session, timeout=timeout)
-        return MessageStream(lambda: self.send(call, retries=RETRIES_IN_PROCESS))
+        return MessageStream(lambda: self.send(call, retries=_RETRIES_IN_PROCESS))
 
     async def count_tokens(
         self,
@@ -393,7 +392,7 @@ class Router:
         """
         members = {"model": model, "messages": messages, **members}
         call = _call(members, headers, endpoint="count_tokens")
-        answer = await self.send(call, retries=RETRIES_IN_PROCESS)
+        answer = await self.send(call, retries=_RETRIES_IN_PROCESS)
         await answer.aclose()
         return int(msgspec.json.decode(answer.body)["input_tokens"])
 
@@ -426,9 +425,7 @@ class Router:
     def _is_of(self, name: str, pattern: str) -> bool:
         match = self._aliases.find(name)
         # A bare `*` matches both spellings of a name; one of them is enough.
-        return match is not None and match.alias == pattern and not (
-            pattern == "*" and "/" in name
-        )
+        return match is not None and match.alias == pattern and not (pattern == "*" and "/" in name)
 
     def _info(self, name: str, alias_name: str) -> ModelInfo:
         alias = self.config.aliases[alias_name]
@@ -449,14 +446,12 @@ class Router:
 
 def _default_transport() -> Transport:
     # Here and not at the top: the HTTP client takes longer to import than all of llmroute.
-    from llmroute.transport.httpx import HttpxTransport  # noqa: PLC0415 - see above
+    from llmroute.transport.httpx import HttpxTransport
 
     return HttpxTransport()
 
 
-def _call(
-    members: Mapping[str, Any], headers: Mapping[str, str] | None, **rest: Any
-) -> Call:
+def _call(members: Mapping[str, Any], headers: Mapping[str, str] | None, **rest: Any) -> Call:
     """Make a call of a Python caller's parameters; they are encoded once, here."""
     model = members["model"]
     if not isinstance(model, str) or not model:
@@ -473,13 +468,9 @@ def _estimated(
 ) -> Answer:
     """Count by ourselves where the upstream does not: a client that gets no count may guess low."""
     body = msgspec.json.decode(bytes(call.body))
+    headers = [(b"content-type", b"application/json"), (b"x-llmroute-estimated", b"true")]
     return Answer(
-        status=200,
-        headers=[(b"content-type", b"application/json"), (b"x-llmroute-estimated", b"true")],
-        deployment=error.deployment,
-        model=call.model,
-        attempts=error.attempts,
-        request_id="",
-        settle=settle,
+        Head(200, headers, error.deployment, call.model, error.attempts),
+        settle,
         body=msgspec.json.encode({"input_tokens": estimate(body)}),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from llmroute.errors import StreamBrokenError, UpstreamError
 from llmroute.messages.relay import Relay
@@ -12,14 +13,14 @@ from llmroute.providers import Decoder
 from llmroute.transport import Reply
 from llmroute.wire.headers import Headers
 
-__all__ = ["Answer", "Settle"]
+__all__ = ["Answer", "Head", "Settle"]
 
 Settle = Callable[[Outcome, Usage, str], None]
 """Told once how an answer ended: the outcome, what it used, and what went wrong."""
 
 
-class Answer:
-    """What a call is answered with, whole or as a stream of events.
+class Head(NamedTuple):
+    """What is known of an answer as soon as it has begun.
 
     Attributes:
         status: The upstream's HTTP status.
@@ -28,46 +29,37 @@ class Answer:
         model: The upstream's own name of the model.
         attempts: How many attempts it took.
         request_id: The upstream's `request-id`; empty if it sent none.
-        body: The whole answer; empty if it is a stream.
-        usage: What it used, as far as is known by now.
     """
 
-    __slots__ = (
-        "_decoder",
-        "_first",
-        "_relay",
-        "_reply",
-        "_settle",
-        "_usage",
-        "attempts",
-        "body",
-        "deployment",
-        "headers",
-        "model",
-        "request_id",
-        "status",
-    )
+    status: int
+    headers: Headers
+    deployment: str
+    model: str
+    attempts: int
+    request_id: str = ""
+
+
+class Answer:
+    """What a call is answered with, whole or as a stream of events.
+
+    Attributes:
+        head: What is known of it from the start.
+        body: The whole answer; empty if it is a stream.
+    """
+
+    __slots__ = ("_decoder", "_first", "_relay", "_reply", "_settle", "_usage", "body", "head")
 
     def __init__(
         self,
-        *,
-        status: int,
-        headers: Headers,
-        deployment: str,
-        model: str,
-        attempts: int,
-        request_id: str,
+        head: Head,
         settle: Settle,
+        *,
         body: bytes = b"",
         usage: Usage | None = None,
         stream: tuple[Reply, Decoder | None, Relay, bytes] | None = None,
     ) -> None:
-        self.status = status
-        self.headers = headers
-        self.deployment = deployment
-        self.model = model
-        self.attempts = attempts
-        self.request_id = request_id
+        """Take over a whole answer, or a stream: its reply, its decoder, and its first events."""
+        self.head = head
         self.body = body
         self._settle: Settle | None = settle
         self._usage = usage or Usage()
@@ -80,6 +72,7 @@ class Answer:
 
     @property
     def usage(self) -> Usage:
+        """What it has used, as far as is known by now."""
         return self._usage if self._relay is None else self._relay.usage
 
     async def receive(self) -> bytes:
@@ -108,8 +101,8 @@ class Answer:
                 # All that matters has been said; how the connection ended does not.
                 await self.aclose()
                 return b""
-            error.deployment = self.deployment
-            error.attempts = self.attempts
+            error.deployment = self.head.deployment
+            error.attempts = self.head.attempts
             self._over("broken", str(error))
             await self.aclose()
             raise
@@ -125,7 +118,7 @@ class Answer:
         return b""
 
     async def aclose(self) -> None:
-        """Let go of the answer; an unread rest closes the upstream's connection. May be repeated."""
+        """Let go of the answer; an unread rest closes the connection. May be repeated."""
         relay = self._relay
         if relay is None:
             self._over("answered", "")

@@ -18,7 +18,7 @@ from llmroute.providers import (
     event_error,
 )
 from llmroute.providers.anthropic import DEFAULT_BASE_URL
-from llmroute.router.answer import Answer, Settle
+from llmroute.router.answer import Answer, Head, Settle
 from llmroute.transport import Body, Reply, Timeouts, Transport
 from llmroute.wire.envelope import Envelope
 from llmroute.wire.headers import Headers, downward, first
@@ -43,9 +43,7 @@ class Target:
         self.deployment = deployment
         self._provider: Provider[Any] = PROVIDERS[deployment.provider]
         self._credential: Credential = credential_for(deployment)
-        whole = Timeouts(
-            deployment.connect_timeout, deployment.timeout, deployment.silence_timeout
-        )
+        whole = Timeouts(deployment.connect_timeout, deployment.timeout, deployment.silence_timeout)
         streamed = whole._replace(first_byte=deployment.stream_timeout or deployment.timeout)
         self._timeouts = {False: whole, True: streamed}
 
@@ -84,19 +82,9 @@ class Target:
         except BaseException:
             await reply.aclose()
             raise
-        return Answer(
-            status=reply.status,
-            headers=downward(reply.headers),
-            deployment=self.name,
-            model=model,
-            attempts=attempts,
-            request_id=first(reply.headers, b"request-id") or "",
-            settle=settle,
-            body=body,
-            usage=usage,
-            stream=stream,
-        )
-
+        request_id = first(reply.headers, b"request-id") or ""
+        head = Head(reply.status, downward(reply.headers), self.name, model, attempts, request_id)
+        return Answer(head, settle, body=body, usage=usage, stream=stream)
 
     async def forward(
         self,
@@ -173,7 +161,7 @@ def _whole(call: Call, reply: Reply, body: bytes) -> tuple[bytes, Usage]:
     except InvalidRequestError:
         kind = first(reply.headers, b"content-type") or "no content type"
         raise FaultError(f"the answer is {kind} and no JSON object") from None
-    usage = message["usage"] if "usage" in message else None
+    usage = message.get("usage")
     if message.string("model") not in (None, call.model):
         body = bytes(message.replace(model=call.model))
     return body, Usage.of(usage if isinstance(usage, dict) else {})

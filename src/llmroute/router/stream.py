@@ -52,12 +52,12 @@ class MessageStream:
     @property
     def deployment(self) -> str:
         """Name of the deployment that answers."""
-        return self._open.deployment
+        return self._open.head.deployment
 
     @property
     def attempts(self) -> int:
         """How many attempts it took."""
-        return self._open.attempts
+        return self._open.head.attempts
 
     @property
     def usage(self) -> Usage:
@@ -85,8 +85,8 @@ class MessageStream:
             detail = event.data.get("error")
             said = detail if isinstance(detail, dict) else {}
             error = StreamBrokenError(f"{said.get('type', 'error')}: {said.get('message', '')}")
-            error.deployment = self._open.deployment
-            error.attempts = self._open.attempts
+            error.deployment = self._open.head.deployment
+            error.attempts = self._open.head.attempts
             raise error
         self._accumulator.add(event)
         return event
@@ -105,7 +105,5 @@ class MessageStream:
         """Read what is left of the stream and return the whole message."""
         async for _ in self:
             pass
-        answer = self._open
-        return Message(
-            self._accumulator.message, answer.deployment, answer.attempts, answer.request_id
-        )
+        head = self._open.head
+        return Message(self._accumulator.message, head.deployment, head.attempts, head.request_id)

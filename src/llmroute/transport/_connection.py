@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import select
+import sys
 from math import inf
 from typing import Final, Protocol, cast
 
@@ -128,11 +129,11 @@ class Connection(asyncio.Protocol):
         "_framed_by",
         "_head_bytes",
         "_parser",
-        "_poll",
         "_pool",
         "_reading",
         "_reply",
         "_reusable",
+        "_socket",
         "_timer",
         "_timer_at",
         "_unread_bytes",
@@ -185,7 +186,7 @@ class Connection(asyncio.Protocol):
 
         The loop reports both, but only once it has looked; this looks.
         """
-        return not (self.transport.is_closing() or self._poll.poll(0))
+        return not (self.transport.is_closing() or _is_readable(self._socket))
 
     def expect_within(self, seconds: float | None) -> None:
         """Start the clock of the current wait.
@@ -233,8 +234,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
-        self._poll = select.poll()
-        self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
+        self._socket = transport.get_extra_info("socket").fileno()
         self._pool.opened(self)
 
     def data_received(self, data: bytes) -> None:
@@ -390,3 +390,11 @@ class Connection(asyncio.Protocol):
         else:
             self.fail(f"no answer within {self.timeouts.first_byte:g} s")
             reply.stale = False  # asking again would double the wait
+
+
+def _is_readable(descriptor: int) -> bool:
+    if sys.platform == "win32":
+        return bool(select.select([descriptor], [], [], 0)[0])
+    poll = select.poll()  # knows no highest descriptor
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(0))

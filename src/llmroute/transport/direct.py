@@ -52,6 +52,7 @@ class DirectTransport:
         self._open: set[Connection] = set()
         self._reaper: asyncio.TimerHandle | None = None
         self._all_lost = asyncio.Event()
+        self._trusting = asyncio.Lock()
         self._is_closed = False
 
     async def send(
@@ -144,6 +145,7 @@ class DirectTransport:
             # The connections of a loop that is gone cannot be used, nor closed.
             self._loop = loop
             self._idle, self._open, self._reaper = {}, set(), None
+            self._trusting = asyncio.Lock()
         idle = self._idle.get(origin)
         now = loop.time()
         while idle:
@@ -156,6 +158,12 @@ class DirectTransport:
                 return connection
             connection.abort()
         return None
+
+    async def _tls(self) -> ssl.SSLContext:
+        async with self._trusting:
+            if self._ssl_context is None:
+                self._ssl_context = await asyncio.to_thread(verifying_context)
+        return self._ssl_context
 
     def _reap(self) -> None:
         """Close what has been idle for too long, and look again when the next one may be."""
@@ -178,15 +186,13 @@ class DirectTransport:
 
     async def _connect(self, to: Target, seconds: float | None) -> Connection:
         loop = asyncio.get_running_loop()
-        if to.tls and self._ssl_context is None:
-            self._ssl_context = await asyncio.to_thread(verifying_context)
         try:
             async with asyncio.timeout(seconds):
                 _, connection = await loop.create_connection(
                     lambda: Connection(self, to.origin, loop),
                     to.host,
                     to.port,
-                    ssl=self._ssl_context if to.tls else None,
+                    ssl=await self._tls() if to.tls else None,
                 )
         except OSError as error:
             what = _connection_failure(error, seconds)

@@ -150,6 +150,7 @@ class HttpxTransport:
             max_keepalive_connections=max_idle,
             keepalive_expiry=idle_seconds,
         )
+        self._opening = anyio.Lock()
         self._is_closed = False
 
     async def send(
@@ -212,17 +213,17 @@ class HttpxTransport:
             raise RuntimeError("the transport is closed")
         if self._client is not None:
             return self._client
-        context = self._ssl_context
-        if context is None:
-            context = await anyio.to_thread.run_sync(verifying_context)
-        # Another task may have been faster while this one waited.
-        if self._client is None:
-            self._client = httpx.AsyncClient(
-                verify=context,
-                trust_env=self._trust_env,
-                limits=self._limits,
-                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-            )
+        async with self._opening:
+            if self._client is None:
+                context = self._ssl_context
+                if context is None:
+                    context = await anyio.to_thread.run_sync(verifying_context)
+                self._client = httpx.AsyncClient(
+                    verify=context,
+                    trust_env=self._trust_env,
+                    limits=self._limits,
+                    cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+                )
         return self._client
 
 
