@@ -59,6 +59,7 @@ coverage: $(VENV)/test.stamp
 
 # The real client, from npm, against a fake upstream; never part of `make test`.
 test-claude: $(VENV)/test.stamp
+	$(bin)/python tests/claude/install.py
 	$(bin)/python -m pytest -m claude tests/claude $(ARGS)
 
 bench: $(VENV)/test.stamp

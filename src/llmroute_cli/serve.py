@@ -53,7 +53,7 @@ def serve(
     if workers == 1:
         _run(config, listener)
     else:
-        supervise(lambda: _run(config, listener), workers, config.server.drain)
+        supervise(lambda: _run(config, listener), listener, workers, config.server.drain)
 
 
 def _refuse_open_door(config: Config) -> None:

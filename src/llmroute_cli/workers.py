@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 import tempfile
 import threading
@@ -22,14 +23,16 @@ from llmroute_cli.configuration import fail, say
 __all__ = ["supervise"]
 
 _STOP = (signal.SIGINT, signal.SIGTERM)
-# One that does not live this long would not the next time either, not at once.
-_SHORT_LIFE = 1.0  # seconds
+# One that fails this soon could not start, and another could not either.
+_STARTING = 10.0  # seconds
 # What a worker may take to stop beyond the time its calls are given.
 _GRACE = 10.0  # seconds
 
 
-def supervise(run: Callable[[], None], count: int, drain: float) -> None:
+def supervise(run: Callable[[], None], listener: socket.socket, count: int, drain: float) -> None:
     """Keep `count` processes in `run` until told to stop; then have each of them drain.
+
+    Each serves `listener`, which is closed.
 
     Raises:
         typer.Exit: A worker could not start, or had to be killed.
@@ -39,7 +42,7 @@ def supervise(run: Callable[[], None], count: int, drain: float) -> None:
     with tempfile.TemporaryDirectory(prefix="llmroute-metrics-") as figures:
         # Set before prometheus_client is imported: it decides then.
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = figures
-        status = _Supervisor(run, drain).supervise(count)
+        status = _Supervisor(run, listener, drain).supervise(count)
     if status:
         raise fail("A worker did not start or did not stop by itself; see above.", 1)
 
@@ -47,8 +50,9 @@ def supervise(run: Callable[[], None], count: int, drain: float) -> None:
 class _Supervisor:
     """The parent of the workers."""
 
-    def __init__(self, run: Callable[[], None], drain: float) -> None:
+    def __init__(self, run: Callable[[], None], listener: socket.socket, drain: float) -> None:
         self._run = run
+        self._listener = listener
         self._drain = drain
         self._started: dict[int, float] = {}  # by process id
         self._stopping = False
@@ -69,11 +73,12 @@ class _Supervisor:
             if self._stopping:
                 self._failed |= status != 0
                 continue
-            say(f"worker {pid} ended with {status}; starting another")
-            if lived < _SHORT_LIFE and status > 0:
+            if lived < _STARTING and status > 0:
+                say(f"worker {pid} ended with {status} before it served")
                 self._failed = True
                 self._stop(signal.SIGTERM, None)
             else:
+                say(f"worker {pid} ended with {status}; starting another")
                 self._start()
         return int(self._failed)
 
@@ -118,6 +123,8 @@ class _Supervisor:
         passed_on = number if self._stopping else signal.SIGTERM
         if not self._stopping:
             self._stopping = True
+            # While one process listens, connections are taken that no one will serve.
+            self._listener.close()
             signal.setitimer(signal.ITIMER_REAL, self._drain + _GRACE)
         self._tell(passed_on)
 

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from llmroute.config.document import Document, Path, from_data
 from llmroute.config.model import Alias, Config, Server
 from llmroute.config.validation import validated
+from llmroute.errors import ConfigError, Problem
 from llmroute.providers.anthropic import DEFAULT_BASE_URL, AnthropicDeployment
 
 __all__ = [
@@ -163,13 +164,11 @@ def config(environ: Mapping[str, str]) -> Config:
     document = Document("<environment>", from_data({}, "<environment>"))
     credential = anthropic_credential(environ)
     if credential is None:
-        document.wrong(
-            (),
+        text = (
             "holds no provider's key; set ANTHROPIC_API_KEY or ANTHROPIC_AUTH_TOKEN, or write a "
-            "configuration file",
+            "configuration file"
         )
-        document.check()
-        raise AssertionError
+        raise ConfigError([Problem(document.name, 0, "", text)])
     base = anthropic_base(environ)
     if base.own_proxy:
         document.warn((base.variable,), "is this proxy's own address, and is not an upstream")

@@ -126,7 +126,7 @@ class Connection(asyncio.Protocol):
         "_ended",
         "_fault",
         "_fields",
-        "_framed_by",
+        "_framing",
         "_head_bytes",
         "_parser",
         "_pool",
@@ -174,7 +174,7 @@ class Connection(asyncio.Protocol):
         self.sending = False
         self._bodyless = bodyless
         self._fields: list[tuple[bytes, bytes]] = []
-        self._framed_by = 0
+        self._framing: list[tuple[bytes, bytes]] = []
         self._head_bytes = 0
         self._unread_bytes = 0
         self._fault = ""
@@ -272,7 +272,7 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> None:
         reply = self._reply
-        if reply is not None and reply.status and not self._framed_by:
+        if reply is not None and reply.status and not self._framing:
             self._reusable = False
             self._finish(reply)
         else:
@@ -302,29 +302,20 @@ class Connection(asyncio.Protocol):
             self._reusable = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._reply is None or self._reply.status:
-            return  # a trailer
-        name = name.lower()
-        self._fields.append((name, value.rstrip(b" \t")))
-        if name in _FRAMING:
-            self._framed_by += 1
-            if name == b"transfer-encoding" and value.lower() != b"chunked":
-                self._fault = "the answer has a transfer-encoding that is not chunked"
+        self._fields.append((name.lower(), value.rstrip(b" \t")))
 
     def on_headers_complete(self) -> None:
         reply = self._reply
-        if reply is None or reply.status or self._fault:
+        if reply is None or reply.status:
             return
         status = self._parser.get_status_code()
-        if status < 200:
-            if status == 101 or self._framed_by:
-                self._fault = f"an interim answer ({status}) that cannot be"
+        fields = self._fields
+        self._fields = []  # for trailers, which nobody asks for
+        self._framing = [field for field in fields if field[0] in _FRAMING]
+        self._fault = self._fault_of_head(status, fields)
+        if self._fault or status < 200:
             return
-        if self._head_bytes > MAX_HEAD_BYTES:
-            # Most of it may be body, where one read brought both.
-            head_bytes = sum(len(name) + len(value) for name, value in self._fields)
-            self._fault = TOO_LONG if head_bytes > MAX_HEAD_BYTES else ""
-        reply.headers = self._fields
+        reply.headers = fields
         reply.status = status
         self._bodyless = self._bodyless or status in _NO_BODY
         self._ended = self._bodyless
@@ -338,20 +329,29 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         reply = self._reply
-        if reply is None:
-            return
-        if not reply.status:
-            self._fields = []  # an interim answer's
-            return
+        if reply is None or not reply.status:
+            return  # an interim answer
         self._ended = True
         if self._reusable is None:
-            self._reusable = self._framed_by < 2 and self._parser.should_keep_alive()
+            self._reusable = len(self._framing) < 2 and self._parser.should_keep_alive()
 
     # What follows.
 
     def _check_head(self) -> None:
         if self._head_bytes > MAX_HEAD_BYTES:
             self.fail(TOO_LONG)
+
+    def _fault_of_head(self, status: int, fields: list[tuple[bytes, bytes]]) -> str:
+        """Say why the answer cannot be trusted; the parser has found nothing wrong with it."""
+        if status < 200 and (status == 101 or self._framing):
+            return f"an interim answer ({status}) that cannot be"
+        for name, value in self._framing:
+            if name == b"transfer-encoding" and value.lower() != b"chunked":
+                return "the answer has a transfer-encoding that is not chunked"
+        # One read may have brought most of these bytes as body.
+        if self._head_bytes > MAX_HEAD_BYTES and sum(map(_size, fields)) > MAX_HEAD_BYTES:
+            return TOO_LONG
+        return ""
 
     def _finish(self, reply: DirectReply) -> None:
         """The answer has ended: hand the connection back, if the next answer will be the next."""
@@ -360,12 +360,11 @@ class Connection(asyncio.Protocol):
         reply.connection = None
         if (
             self._reusable
+            and self._reading
             and not self.sending
             and self.writable
             and not self.transport.get_write_buffer_size()
         ):
-            if not self._reading:
-                self.was_read()
             self._pool.release(self)
         else:
             self.abort()
@@ -390,6 +389,10 @@ class Connection(asyncio.Protocol):
         else:
             self.fail(f"no answer within {self.timeouts.first_byte:g} s")
             reply.stale = False  # asking again would double the wait
+
+
+def _size(field: tuple[bytes, bytes]) -> int:
+    return len(field[0]) + len(field[1])
 
 
 def _is_readable(descriptor: int) -> bool:

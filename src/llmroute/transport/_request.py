@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import string
+from collections.abc import AsyncIterable
 from functools import lru_cache
 from typing import NamedTuple
 
 from llmroute.transport import Body
 from llmroute.wire.headers import Headers
 
-__all__ = ["Target", "header_block", "target"]
+__all__ = ["Head", "Target", "head", "target"]
 
 # Only what may stand on a request line; anything else could end it early.
 _URL = re.compile(
@@ -76,13 +77,25 @@ def target(url: str) -> Target:
     )
 
 
-def header_block(
-    method: str, to: Target, headers: Headers, body: Body
-) -> tuple[list[tuple[bytes, bytes]], int | None]:
-    """Return every header in the order of the wire, and the body's length (`None`: chunked).
+class Head(NamedTuple):
+    """The headers of a request, ready for the wire.
 
-    `host` comes first, then `headers` as given, then the framing.  A `content-length` among
-    `headers` counts for an async iterable only; other framing of the caller's is left out.
+    Attributes:
+        block: Every header, in the order of the wire: `host`, the given ones, the framing.
+        lines: The same as text, without the last line break.
+        length: Of the body; `None` if it is chunked.
+    """
+
+    block: list[tuple[bytes, bytes]]
+    lines: bytes
+    length: int | None
+
+
+def head(method: str, to: Target, headers: Headers, body: Body) -> Head:
+    """Complete `headers` for a request.
+
+    A `content-length` among them counts for an async iterable only; other framing of the caller's
+    is left out, and so is `host`.
 
     Raises:
         ValueError: A method, name or value that would not arrive as the one thing it is, or a
@@ -90,26 +103,32 @@ def header_block(
     """
     if not (method.isascii() and method.isalpha() and method.isupper()):
         raise ValueError("a method is a word in capital letters")
+    ours = _HOST_AND_FRAMING
+    framing: list[tuple[bytes, bytes]] = []
     length: int | None
-    if isinstance(body, tuple | list) or not hasattr(body, "__aiter__"):
+    if not isinstance(body, AsyncIterable):
         length = sum(map(len, body))
-        ours = _HOST_AND_FRAMING
+        if length or method in _ALWAYS_SIZED:
+            framing = [(b"content-length", b"%d" % length)]
+    elif (length := _declared(headers)) is None:
+        framing = [(b"transfer-encoding", b"chunked")]
     else:
-        length = _declared(headers)
-        ours = _HOST_AND_FRAMING if length is None else _HOST
-    block = [(b"host", to.authority)]
-    block += [header for header in headers if header[0] not in ours]
-    if length is None:
-        block.append((b"transfer-encoding", b"chunked"))
-    elif ours is _HOST_AND_FRAMING and (length or method in _ALWAYS_SIZED):
-        block.append((b"content-length", b"%d" % length))
-    names, values = zip(*block, strict=True)
-    if b"" in names or b"".join(names).translate(None, _NAME):
+        ours = _HOST  # the caller's `content-length` keeps its place
+    block = [
+        (b"host", to.authority),
+        *[header for header in headers if header[0] not in ours],
+        *framing,
+    ]
+    if b"".join([name for name, _ in block]).translate(None, _NAME):
         raise ValueError("a header's name is not a token in lower case")
-    joined = b"".join(values)
-    if b"\n" in joined or b"\r" in joined or b"\0" in joined:
+    lines = b"\r\n".join([name + b": " + value for name, value in block])
+    # What belongs there is counted, so that nothing is looked at header by header.
+    breaks = len(block) - 1
+    if lines.count(b"\n") != breaks or lines.count(b"\r") != breaks or b"\0" in lines:
         raise ValueError("a header's value holds a line break or a zero byte")
-    return block, length
+    if b"\n: " in lines:
+        raise ValueError("a header has no name")
+    return Head(block, lines, length)
 
 
 def _declared(headers: Headers) -> int | None:

@@ -12,13 +12,13 @@ from typing import Final
 from llmroute.errors import UnreachableError
 from llmroute.transport import Body, Reply, Timeouts
 from llmroute.transport._connection import Connection, DirectReply
-from llmroute.transport._request import Target, header_block, target
+from llmroute.transport._request import Target, head, target
 from llmroute.transport._tls import verifying_context
 from llmroute.wire.headers import Headers
 
 __all__ = ["DirectTransport"]
 
-JOIN_BYTES: Final = 64 * 1024  # copying less than this costs less than a buffer more
+_JOIN_BYTES: Final = 64 * 1024  # copying less than this costs less than a buffer more
 
 
 class DirectTransport:
@@ -65,9 +65,8 @@ class DirectTransport:
             ValueError: The request cannot be written as one: line breaks in a header, say.
         """
         to = target(url)
-        block, length = header_block(method, to, headers, body)
-        lines = [name + b": " + value for name, value in block]
-        head = b"%b %b HTTP/1.1\r\n%b\r\n\r\n" % (method.encode(), to.path, b"\r\n".join(lines))
+        _, lines, length = head(method, to, headers, body)
+        start = b"%b %b HTTP/1.1\r\n%b\r\n\r\n" % (method.encode(), to.path, lines)
         connection = self._take_idle(to.origin)
         reused = connection is not None
         while True:
@@ -78,14 +77,14 @@ class DirectTransport:
             if isinstance(body, AsyncIterable):
                 reused = False
                 try:
-                    await _write_pieces(connection, reply, head, body, length)
+                    await _write_pieces(connection, reply, start, body, length)
                 except BaseException:
                     reply.abandon()
                     raise
-            elif length is not None and length <= JOIN_BYTES:
-                connection.transport.write(b"".join((head, *body)))
+            elif length is not None and length <= _JOIN_BYTES:
+                connection.transport.write(b"".join((start, *body)))
             else:
-                connection.transport.writelines((head, *body))
+                connection.transport.writelines((start, *body))
             while not reply.has_begun():
                 await reply.wait(connection, timeouts.first_byte)
             if reply.status:
@@ -206,14 +205,14 @@ class DirectTransport:
 async def _write_pieces(
     connection: Connection,
     reply: DirectReply,
-    head: bytes,
+    start: bytes,
     body: AsyncIterable[bytes],
     length: int | None,
 ) -> None:
     """Write a body as it comes, until all is written or an answer makes the rest pointless."""
     connection.sending = True
     written = 0
-    connection.transport.write(head)
+    connection.transport.write(start)
     async for piece in body:
         if reply.has_begun():
             return
@@ -221,7 +220,8 @@ async def _write_pieces(
             continue  # as a chunk, it would end the body
         written += len(piece)
         if length is None:
-            connection.transport.writelines((b"%x\r\n" % len(piece), piece, b"\r\n"))
+            # Not `writelines`, which does not hold the source back on Python 3.12.0 to 3.12.8.
+            connection.transport.write(b"%x\r\n%b\r\n" % (len(piece), piece))
         elif written <= length:
             connection.transport.write(piece)
         else:

@@ -12,7 +12,7 @@ import httpx
 
 from llmroute.errors import StreamBrokenError, UnreachableError
 from llmroute.transport import Body, Reply, Timeouts
-from llmroute.transport._request import header_block, target
+from llmroute.transport._request import head, target
 from llmroute.transport._tls import verifying_context
 from llmroute.wire.headers import Headers
 
@@ -163,7 +163,7 @@ class HttpxTransport:
             ValueError: The request cannot be written as one: line breaks in a header, say.
         """
         to = target(url)
-        block, length = header_block(method, to, headers, body)
+        fields = head(method, to, headers, body)
         client = await self._open()
         retries = 0 if isinstance(body, AsyncIterable) else 1
         while True:
@@ -176,9 +176,9 @@ class HttpxTransport:
             }
             # `target` keeps httpx from spelling the path its own way, which would void a signature.
             extensions = {"timeout": limits, "trace": trace, "target": to.path}
-            stream = _Stream(body, length)
+            stream = _Stream(body, fields.length)
             request = httpx.Request(
-                method, url, headers=block, stream=stream, extensions=extensions
+                method, url, headers=fields.block, stream=stream, extensions=extensions
             )
             try:
                 response = await client.send(request, stream=True, follow_redirects=False)
@@ -186,8 +186,9 @@ class HttpxTransport:
                 what = f"no connection within {timeouts.connect:g} s"
             except (httpx.ReadTimeout, httpx.WriteTimeout):
                 what = f"no answer within {timeouts.first_byte:g} s"
-            except httpx.LocalProtocolError as error:
-                raise ValueError(f"the request is not HTTP/1.1: {error}") from None
+            except httpx.LocalProtocolError:
+                # httpx's own words may repeat a header's value.
+                raise ValueError("a header that HTTP/1.1 does not allow") from None
             except httpx.TransportError as error:
                 if retries and trace.reused():
                     retries -= 1
@@ -209,22 +210,24 @@ class HttpxTransport:
             await self._client.aclose()
 
     async def _open(self) -> httpx.AsyncClient:
+        if self._client is None and not self._is_closed:
+            async with self._opening:
+                if self._client is None:
+                    self._client = await self._new_client()
         if self._is_closed:
             raise RuntimeError("the transport is closed")
-        if self._client is not None:
-            return self._client
-        async with self._opening:
-            if self._client is None:
-                context = self._ssl_context
-                if context is None:
-                    context = await anyio.to_thread.run_sync(verifying_context)
-                self._client = httpx.AsyncClient(
-                    verify=context,
-                    trust_env=self._trust_env,
-                    limits=self._limits,
-                    cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-                )
         return self._client
+
+    async def _new_client(self) -> httpx.AsyncClient:
+        context = self._ssl_context
+        if context is None:
+            context = await anyio.to_thread.run_sync(verifying_context)
+        return httpx.AsyncClient(
+            verify=context,
+            trust_env=self._trust_env,
+            limits=self._limits,
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+        )
 
 
 def _failure(error: httpx.TransportError) -> str:
