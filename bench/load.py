@@ -276,10 +276,10 @@ def _listen(job: Job) -> Sample:
     opens = closes = begun + _RAMP + _PATIENCE
     running = False
     while (now := time.perf_counter()) < closes:
-        joined = len(crowd.clients) + crowd.failed
-        if joined < min(job.clients, job.clients * (now - begun) / _RAMP):
+        due = min(1.0, (now - begun) / _RAMP)
+        while len(crowd.clients) + crowd.failed < job.clients * due:
             crowd.join()
-        elif joined == job.clients and not running:
+        if due == 1.0 and not running:
             running = all(client.first for client in crowd.clients.values())
             if running:
                 print("open", flush=True)
@@ -294,7 +294,10 @@ def _listen(job: Job) -> Sample:
             if opens <= time.perf_counter():
                 now_ns = time.monotonic_ns()
                 delays += [(now_ns - stamp) / 1e9 for stamp in written]
-    failed = crowd.failed + sum(not client.first for client in crowd.clients.values())
+    silent = sum(not client.first for client in crowd.clients.values())
+    if silent:
+        print(f"{silent} streams did not begin within {_PATIENCE:.0f} s", file=sys.stderr)
+    failed = crowd.failed + silent
     crowd.close()
     delay = percentiles(delays)
     return Sample(len(delays), job.clients, job.seconds, delay, delay, failed)

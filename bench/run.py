@@ -83,7 +83,8 @@ class _Run:
                     seen = observe(shortened, target, process, self._load, self.folder)
                     self._observations[profile.name, target.name].append(seen)
                     if seen.sample.failed:
-                        self.note(f"{target.name} lost answers under {profile.name}.")
+                        detail = f"{seen.sample.failed}: {self._last_line('bench.load')}"
+                        self.note(f"{target.name} lost answers under {profile.name}.", detail)
                 print(f"round {number + 1} of {rounds}: {profile.name}", file=sys.stderr)
         for name, process in self.processes.items():
             self.once["memory_end"][name] = process.memory_bytes() / 1e6
@@ -110,6 +111,10 @@ class _Run:
         others = [target.name for target in self.targets]
         usual = ["llmroute", "nginx", "direct"]
         return usual + [name for name in others if name not in usual]
+
+    def _last_line(self, module: str) -> str:
+        log = (self.folder / f"{module}.log").read_text()
+        return log.strip().rpartition("\n")[2]
 
     def _own(self, module: str, core: int) -> Process:
         surroundings = {**environ(self.folder), "PYTHONPATH": str(_ROOT)}

@@ -25,7 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, Self
 
 __all__ = [
     "ConfigError",
@@ -80,6 +80,10 @@ class ConfigError(LLMRouteError):
         super().__init__("\n".join(map(str, problems)))
         self.problems = tuple(problems)
 
+    def __reduce__(self) -> tuple[type[Self], tuple[object, ...]]:
+        # An exception is rebuilt from its message, if it does not say otherwise.
+        return type(self), (self.problems,)
+
 
 class RequestError(LLMRouteError):
     """The caller asked for what cannot be done; asking again will not help.
@@ -124,6 +128,9 @@ class UnknownAliasError(RequestError):
     def __init__(self, message: str, alias: str) -> None:
         super().__init__(message)
         self.alias = alias
+
+    def __reduce__(self) -> tuple[type[Self], tuple[object, ...]]:
+        return type(self), (str(self), self.alias)
 
 
 class RequestTooLargeError(RequestError):

@@ -48,7 +48,7 @@ class Keys:
         Raises:
             UnauthorizedError: No key was presented, or none that is known.
         """
-        presented = [header for header in headers if header[0] in _HEADERS and header[1]]
+        presented = [header for header in headers if header[0] in _HEADERS and header[1].strip()]
         if self._master is None:
             return Caller("local", [h for h in presented if h[0] != b"x-litellm-api-key"])
         ours = [hmac.compare_digest(_digest(_value(h)), self._master) for h in presented]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import json
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
@@ -85,9 +87,8 @@ class LineLog:
 
 def _fields(record: Record) -> dict[str, Any]:
     usage = record.usage
-    at = dt.datetime.fromtimestamp(record.at, dt.UTC)
     return {
-        "time": at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "time": f"{_second(int(record.at))}.{int(record.at % 1 * 1000):03d}Z",
         "status": record.status,
         "endpoint": record.endpoint,
         "key": record.key,
@@ -113,19 +114,32 @@ def _json_line(record: Record) -> str:
 
 
 def _console_line(record: Record) -> str:
+    fields = _fields(record)
+    if record.asked == record.alias:
+        del fields["asked"]
     return " ".join(
-        f"{name}={_shown(value)}"
-        for name, value in _fields(record).items()
-        if value not in (None, "") and not (name == "asked" and value == record.alias)
+        [
+            f"{name}={_shown(value) if type(value) is str else value}"
+            for name, value in fields.items()
+            if value is not None and value != ""
+        ]
     )
 
 
-def _shown(value: object) -> str:
+@functools.lru_cache(maxsize=1)
+def _second(at: int) -> str:
+    """Write a date and time, once for all calls of a second."""
+    return dt.datetime.fromtimestamp(at, dt.UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+# Printable ASCII but for the space, the quote and the equals sign.
+_PLAIN = re.compile(r"[!#-<>-~]+")
+
+
+def _shown(text: str) -> str:
     """Quote what could be mistaken for another field or another line: a client chose it."""
-    text = str(value)[:_LONGEST]
-    if text.isprintable() and not any(c in text for c in ' "='):
-        return text
-    return json.dumps(text)
+    text = text[:_LONGEST]
+    return text if _PLAIN.fullmatch(text) else json.dumps(text)
 
 
 class Metrics:

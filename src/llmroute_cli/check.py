@@ -23,7 +23,7 @@ from llmroute import (
     UpstreamError,
 )
 from llmroute.config import Alias
-from llmroute.messages.catalog import CLAUDE
+from llmroute.messages.catalog import CLAUDE, facts
 from llmroute.providers.anthropic import DEFAULT_BASE_URL
 from llmroute.routing.aliases import Aliases
 from llmroute_cli import table
@@ -123,13 +123,17 @@ def _question(config: Config, name: str) -> tuple[str, str]:
     model = config.deployments[name].model
     if model is not None and "*" not in model:
         return model, model
+    # The name that is asked for goes upstream, so one that is known there is best.
     serving = [alias for alias, its in config.aliases.items() if name in its.deployments]
     for alias in serving:
-        if "*" not in alias:
+        if facts(alias):
             return alias, alias
-    pattern = next(iter(serving), "*")
-    fitting = [sample for sample in _SAMPLES if Aliases([pattern]).find(sample)]
-    return pattern, next(iter(fitting), pattern.replace("*", _SAMPLES[0]))
+    for alias in serving:
+        fitting = [sample for sample in _SAMPLES if Aliases([alias]).find(sample)]
+        if fitting:
+            return alias, fitting[0]
+    alias = next(iter(serving), "*")
+    return alias, alias.replace("*", _SAMPLES[0])
 
 
 def _advice(error: LLMRouteError) -> str:

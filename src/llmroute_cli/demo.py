@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import signal
 import socket
 import time
 
@@ -16,9 +15,9 @@ from llmroute import LLMRouteError, Router
 from llmroute.config import load_dict
 from llmroute.testing import FakeUpstream, conversation
 from llmroute.transport.direct import DirectTransport
-from llmroute_cli.configuration import fail
+from llmroute_cli.configuration import say
 from llmroute_cli.probe import NotingTransport, proxy_config
-from llmroute_cli.serve import address, listen, prepare, proxy_server
+from llmroute_cli.serve import address, heed_signals, listen, prepare, proxy_server
 
 __all__ = ["demo"]
 
@@ -54,8 +53,7 @@ def demo(port: int | None, *, once: bool) -> None:
         )
         prepare()
         server = proxy_server(config)
-        for stop in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(stop, server.handle_exit)
+        heed_signals(server)
         typer.echo(f"upstream (embedded): {upstream.url}")
         typer.echo(f"proxy:               {url}")
         typer.echo()
@@ -74,7 +72,7 @@ async def _demonstrate(
                 await _ask(url, key)
             is_answered = True
         except (LLMRouteError, TimeoutError) as error:
-            fail(f"The demo's own request was not answered: {error}")
+            say(f"The demo's own request was not answered: {error}")
             is_answered = False
         if once or not is_answered:
             server.should_exit = True

@@ -27,7 +27,7 @@ from llmroute_cli.configuration import fail, key_variable, load, say
 from llmroute_cli.env import NO_KEY
 from llmroute_cli.workers import supervise
 
-__all__ = ["address", "listen", "prepare", "proxy_server", "serve"]
+__all__ = ["address", "heed_signals", "listen", "prepare", "proxy_server", "serve"]
 
 # More than load balancers and clients keep an idle connection (60 s is the usual), so that it is
 # never ours that is closed under a request of theirs.
@@ -176,13 +176,20 @@ def proxy_server(config: Config) -> uvicorn.Server:
     return uvicorn.Server(settings)
 
 
+def heed_signals(server: uvicorn.Server) -> None:
+    """Have SIGINT and SIGTERM drain `server`, and the process end well after that.
+
+    The server installs this same handler, and when it has drained raises the signal once more for
+    the one that was there before: left alone, that would end the process in a failure.
+    """
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(stop, server.handle_exit)
+
+
 def _run(config: Config, listener: socket.socket) -> None:
     prepare()
     server = proxy_server(config)
-    for stop in (signal.SIGINT, signal.SIGTERM):
-        # The server installs this same handler, and when it has drained raises the signal once
-        # more for the one that was there before: it must not end the process in a failure.
-        signal.signal(stop, server.handle_exit)
+    heed_signals(server)
     # What has been made so far lives as long as the process: no collection need look at it.
     gc.collect()
     gc.freeze()

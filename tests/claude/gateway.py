@@ -90,6 +90,8 @@ class Gateway:
         traceback: TracebackType | None,
     ) -> None:
         self._stop()
+        # Shown by pytest where the test fails.
+        sys.stdout.write(self.log)
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + _START_SECONDS

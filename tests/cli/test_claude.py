@@ -1,4 +1,4 @@
-"""`llmroute claude`: a program of that name is started, wired to the proxy, or it is said why not."""
+"""`llmroute claude`: starts a program of that name, wired to the proxy, or says why not."""
 
 import json
 import os

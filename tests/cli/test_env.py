@@ -8,7 +8,7 @@ import pytest
 
 from .program import MASTER_KEY
 
-KEY = 'it\'s $HOME \\ "quoted"'
+KEY = 'it\'s-$HOME-\\-"quoted"'
 
 
 @pytest.fixture(autouse=True)

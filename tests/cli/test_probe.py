@@ -42,7 +42,7 @@ def test_a_model_that_can_do_everything_passes(invoke, config_file, upstream):
     ("broken", "failed", "why"),
     [
         pytest.param(error(529), "whole answer", "529", id="whole"),
-        pytest.param(text("").cut(after_events=1), "stream", "stream", id="stream"),
+        pytest.param(text("").cut(after_events=1), "stream", "cut short", id="stream"),
     ],
 )
 def test_one_that_fails_is_an_exit_status(

@@ -28,10 +28,8 @@ def proxy(serve):
 
 def counted(proxy):
     _, metrics = proxy.ask(path="/metrics")
-    return sum(
-        float(n)
-        for n in re.findall(rb"^llmroute_requests_total\{.*\} (.*)$", metrics, re.MULTILINE)
-    )
+    calls = re.findall(rb"^llmroute_requests_total\{.*\} (.*)$", metrics, re.MULTILINE)
+    return sum(map(float, calls))
 
 
 def test_the_figures_are_those_of_all_workers(proxy):

@@ -85,9 +85,6 @@ class Peer:
         """Stop reading, so that the client's writes come to a halt."""
         self._writer.transport.pause_reading()  # type: ignore[attr-defined]
 
-    def accept_again(self) -> None:
-        self._writer.transport.resume_reading()  # type: ignore[attr-defined]
-
 
 class Server:
     """A listener whose n-th connection runs the n-th script, the last one again and again.

@@ -174,3 +174,13 @@ async def test_a_refused_proxy_is_unreachable(serve, closed_port):
             await get(HttpxTransport(client), server.url)
 
         assert [] == server.peers
+
+
+async def test_what_httpx_refuses_is_no_request_and_is_not_repeated(serve):
+    async with serve(answer_all) as server:
+        transport = HttpxTransport()
+        with pytest.raises(ValueError, match="header") as caught:
+            await transport.send("GET", server.url, [(b"x-api-key", b"SECRET ")], (), PROMPT)
+        await transport.aclose()
+
+        assert "SECRET" not in repr(caught.value)

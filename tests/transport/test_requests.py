@@ -152,9 +152,6 @@ async def test_what_is_not_a_plain_url_is_refused_and_not_repeated(transport, ur
 
 
 @pytest.mark.parametrize(
-    "parts", [pytest.param((b"ab",), id="short"), pytest.param((b"ab", b"cd"), id="long")]
-)
-@pytest.mark.parametrize(
     "headers",
     [
         pytest.param([(b"content-length", b"1"), (b"content-length", b"2")], id="two-lengths"),
@@ -172,15 +169,18 @@ async def test_a_declared_length_that_is_in_doubt_is_refused(transport, serve, h
         assert [] == server.peers
 
 
-async def test_a_refused_header_is_not_repeated(transport, serve):
+@pytest.mark.parametrize("value", [b"SECRET\n", b"SECRET\r\n", b"SECRET\x00", b"\n SECRET"])
+async def test_a_refused_header_is_not_repeated(transport, serve, value):
     async with serve(lambda peer: peer.answer(OK)) as server:
-        for value in (b"SECRET\n", b"SECRET\x0b", b"SECRET\x00"):
-            try:
-                await transport.send("GET", server.url, [(b"x-api-key", value)], (), PROMPT)
-            except ValueError as error:
-                assert "SECRET" not in repr(error)
+        with pytest.raises(ValueError, match="header") as caught:
+            await transport.send("GET", server.url, [(b"x-api-key", value)], (), PROMPT)
+
+        assert "SECRET" not in repr(caught.value)
 
 
+@pytest.mark.parametrize(
+    "parts", [pytest.param((b"ab",), id="short"), pytest.param((b"ab", b"cd"), id="long")]
+)
 async def test_a_body_of_another_length_than_declared_closes_the_connection(
     transport, serve, parts
 ):

@@ -210,12 +210,13 @@ class HttpxTransport:
             await self._client.aclose()
 
     async def _open(self) -> httpx.AsyncClient:
-        if self._client is None and not self._is_closed:
-            async with self._opening:
-                if self._client is None:
-                    self._client = await self._new_client()
         if self._is_closed:
             raise RuntimeError("the transport is closed")
+        if self._client is not None:
+            return self._client
+        async with self._opening:
+            if self._client is None:
+                self._client = await self._new_client()
         return self._client
 
     async def _new_client(self) -> httpx.AsyncClient:

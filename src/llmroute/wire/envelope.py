@@ -23,9 +23,8 @@ only when they are looked into."""
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _encode = msgspec.json.Encoder().encode
 
-_SPACE = rb"[ \t\n\r]*"
-_KEY = re.compile(_SPACE + rb'("(?:[^"\\]|\\.)*")' + _SPACE + rb":" + _SPACE)
-_NEXT = re.compile(_SPACE + rb",")
+# From the end of a value to the start of the next; that the commas are right has been checked.
+_KEY = re.compile(rb'[ \t\n\r,]*("(?:[^"\\]|\\.)*")[ \t\n\r]*:[ \t\n\r]*')
 
 
 class Envelope(Mapping[str, Any]):
@@ -140,30 +139,28 @@ class Envelope(Mapping[str, Any]):
 
         A value that is an `Envelope` is put in as it is.
         """
-        source = self._source
+        source, spans = self._source, self._spans
         view = memoryview(source)
-        values = dict(self._values)
         edits: list[tuple[int, int, bytes]] = []
         added: list[bytes] = []
         for name, value in members.items():
             encoded = bytes(value) if isinstance(value, Envelope) else _encode(value)
-            values[name] = msgspec.Raw(encoded)
-            if (span := self._spans.get(name)) is not None:
+            if (span := spans.get(name)) is not None:
                 edits.append((*span, encoded))
             else:
                 added.append(_encode(name) + b":" + encoded)
-        pieces: list[bytes | memoryview] = []
-        at = 0
-        for start, end, encoded in sorted(edits):
-            pieces += (view[at:start], encoded)
-            at = end
         if added:
             close = source.rindex(b"}")
-            comma = b"," if self._values else b""
-            pieces += (view[at:close], comma + b",".join(added))
-            at = close
+            comma = b"," if spans else b""
+            edits.append((close, close, comma + b",".join(added)))
+        edits.sort()
+        pieces: list[bytes | memoryview] = []
+        at = 0
+        for start, end, encoded in edits:
+            pieces += (view[at:start], encoded)
+            at = end
         pieces.append(view[at:])
-        return _Edited(values, source, tuple(pieces))
+        return _Edited(tuple(pieces))
 
     def pieces(self) -> tuple[bytes | memoryview, ...]:
         """Return the object as buffers to be written one after the other; nothing is copied."""
@@ -174,20 +171,20 @@ class Envelope(Mapping[str, Any]):
 
 
 class _Edited(Envelope):
-    """An envelope after `replace`: its places are found anew only if it is edited again."""
+    """An envelope after `replace`: most are only sent, so it is split when it is first asked."""
 
     __slots__ = ()
 
-    def __init__(
-        self,
-        values: dict[str, msgspec.Raw],
-        source: bytes,
-        pieces: tuple[bytes | memoryview, ...],
-    ) -> None:
-        super().__init__(values, {}, source, pieces)
+    def __init__(self, pieces: tuple[bytes | memoryview, ...]) -> None:
+        self._pieces = pieces
 
-    def replace(self, /, **members: Any) -> Envelope:
-        return Envelope.parse(bytes(self)).replace(**members)
+    def __getattr__(self, name: str) -> Any:
+        # Called for the slots that have not been filled.
+        if name not in Envelope.__slots__:
+            raise AttributeError(name)
+        split = Envelope.parse(bytes(self))
+        self._values, self._spans, self._source = split._values, split._spans, split._source
+        return getattr(self, name)
 
 
 def _locate(body: bytes, values: Mapping[str, msgspec.Raw]) -> dict[str, tuple[int, int]] | None:
@@ -213,6 +210,4 @@ def _locate(body: bytes, values: Mapping[str, msgspec.Raw]) -> dict[str, tuple[i
             return None
         at = start + len(value)
         spans[name] = (start, at)
-        if (comma := _NEXT.match(body, at)) is not None:
-            at = comma.end()
     return spans if body[at:].strip() == b"}" else None

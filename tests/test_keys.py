@@ -1,0 +1,124 @@
+"""Who may call, and what of the caller's credentials is the caller's own."""
+
+import pytest
+from pydantic import SecretStr
+
+from llmroute.errors import UnauthorizedError
+from llmroute.keys import Caller, Keys
+
+KEY = "sk-master-canary"
+OURS = KEY.encode()
+LOGIN = (b"authorization", b"Bearer sk-ant-oat01-login")
+THEIR_KEY = (b"x-api-key", b"sk-ant-api03-theirs")
+
+
+def keys():
+    return Keys(SecretStr(KEY))
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        pytest.param((b"authorization", b"Bearer " + OURS), id="bearer"),
+        pytest.param((b"authorization", b"bearer " + OURS), id="bearer-in-lower-case"),
+        pytest.param((b"authorization", b"BEARER   " + OURS + b" "), id="bearer-with-spaces"),
+        pytest.param((b"authorization", OURS), id="no-scheme"),
+        pytest.param((b"x-api-key", OURS), id="api-key"),
+        pytest.param((b"x-api-key", b"Bearer " + OURS), id="api-key-as-bearer"),
+        pytest.param((b"x-litellm-api-key", OURS), id="litellm"),
+        pytest.param((b"x-litellm-api-key", b"Bearer " + OURS), id="litellm-as-bearer"),
+    ],
+)
+def test_a_key_of_ours_lets_in_by_any_of_three_headers(header):
+    assert Caller("master", []) == keys().authenticate([(b"accept", b"*/*"), header])
+
+
+@pytest.mark.parametrize(
+    ("headers", "client_auth"),
+    [
+        pytest.param([LOGIN, (b"x-api-key", OURS)], [LOGIN], id="login-and-our-key"),
+        pytest.param(
+            [(b"authorization", b"Bearer " + OURS), THEIR_KEY], [THEIR_KEY], id="ours-and-theirs"
+        ),
+        pytest.param(
+            [LOGIN, THEIR_KEY, (b"x-litellm-api-key", OURS)], [LOGIN, THEIR_KEY], id="three"
+        ),
+        pytest.param(
+            [(b"authorization", b"Bearer " + OURS), (b"x-api-key", OURS)], [], id="ours-twice"
+        ),
+        pytest.param(
+            [(b"x-api-key", OURS), (b"x-litellm-api-key", b"sk-other")], [], id="litellms-is-ours"
+        ),
+        pytest.param([(b"x-api-key", OURS), (b"authorization", b"")], [], id="an-empty-one"),
+        pytest.param(
+            [(b"authorization", b"Basic dTpw"), (b"x-api-key", OURS)],
+            [(b"authorization", b"Basic dTpw")],
+            id="another-scheme",
+        ),
+        pytest.param(
+            [LOGIN, (b"authorization", b"Bearer " + OURS)], [LOGIN], id="the-same-header-twice"
+        ),
+    ],
+)
+def test_what_is_not_ours_is_the_callers_own(headers, client_auth):
+    caller = keys().authenticate(headers)
+
+    assert Caller("master", client_auth) == caller
+    assert "canary" not in repr(caller)
+
+
+@pytest.mark.parametrize(
+    ("headers", "words"),
+    [
+        pytest.param([], "No key was sent", id="none"),
+        pytest.param([(b"accept", b"*/*")], "No key was sent", id="other-headers"),
+        pytest.param([(b"authorization", b"")], "No key was sent", id="empty"),
+        pytest.param([(b"cookie", OURS)], "No key was sent", id="in-another-header"),
+        pytest.param([LOGIN], "not one of", id="a-login"),
+        pytest.param([(b"x-api-key", OURS[:-1])], "not one of", id="a-beginning"),
+        pytest.param([(b"x-api-key", OURS + b"x")], "not one of", id="an-extension"),
+        pytest.param([(b"x-api-key", OURS.upper())], "not one of", id="in-upper-case"),
+        pytest.param([(b"authorization", b"Bearer ")], "not one of", id="bearer-of-nothing"),
+        pytest.param([(b"authorization", b"Basic " + OURS)], "not one of", id="another-scheme"),
+        pytest.param([(b"x-api-key", b"\xff\x00")], "not one of", id="any-bytes"),
+    ],
+)
+def test_nobody_else_is_let_in(headers, words):
+    with pytest.raises(UnauthorizedError, match=words) as refused:
+        keys().authenticate(headers)
+
+    # Claude Code takes these words for its own login's.
+    assert "invalid x-api-key" not in str(refused.value)
+    assert "canary" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("headers", "client_auth"),
+    [
+        pytest.param([], [], id="none"),
+        pytest.param([LOGIN, THEIR_KEY], [LOGIN, THEIR_KEY], id="the-callers-own"),
+        pytest.param([(b"x-litellm-api-key", b"sk-1"), LOGIN], [LOGIN], id="litellms-is-ours"),
+    ],
+)
+def test_without_a_key_everyone_is_let_in(headers, client_auth):
+    assert Caller("local", client_auth) == Keys(None).authenticate(headers)
+
+
+@pytest.mark.parametrize("value", [b"", b" ", b"Bearer", b"Bearer ", b"bearer  "])
+def test_an_empty_key_lets_nobody_in(value):
+    with pytest.raises(UnauthorizedError):
+        Keys(SecretStr("")).authenticate([(b"authorization", value)])
+
+
+def test_a_key_may_hold_any_text():
+    assert (
+        "master"
+        == Keys(SecretStr("schlüssel")).authenticate([(b"x-api-key", "schlüssel".encode())]).key
+    )
+
+
+def test_no_key_is_shown():
+    known = keys()
+
+    assert "canary" not in repr(known)
+    assert "canary" not in repr([getattr(known, name) for name in known.__slots__])
