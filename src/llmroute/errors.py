@@ -25,7 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum
-from typing import ClassVar, NamedTuple, Self
+from typing import ClassVar, NamedTuple
 
 __all__ = [
     "ConfigError",
@@ -80,7 +80,7 @@ class ConfigError(LLMRouteError):
         super().__init__("\n".join(map(str, problems)))
         self.problems = tuple(problems)
 
-    def __reduce__(self) -> tuple[type[Self], tuple[object, ...]]:
+    def __reduce__(self) -> tuple[object, ...]:
         # An exception is rebuilt from its message, if it does not say otherwise.
         return type(self), (self.problems,)
 
@@ -129,7 +129,7 @@ class UnknownAliasError(RequestError):
         super().__init__(message)
         self.alias = alias
 
-    def __reduce__(self) -> tuple[type[Self], tuple[object, ...]]:
+    def __reduce__(self) -> tuple[object, ...]:
         return type(self), (str(self), self.alias)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -213,8 +214,6 @@ def test_requests_without_a_body_are_relayed(
     "path", ["/anthropic/../v1/files", "/anthropic/%2e%2e/admin", "/anthropic/./x"]
 )
 def test_a_path_cannot_climb_out(gateway: Gateway, upstream: FakeUpstream, path: str) -> None:
-    import socket
-
     with socket.create_connection(("127.0.0.1", gateway.port)) as client:
         client.sendall(
             f"GET {path} HTTP/1.1\r\nhost: x\r\nx-api-key: {MASTER_KEY}\r\n"
@@ -236,3 +235,22 @@ def test_a_proxy_without_a_master_key_lets_everyone_in(
 
     assert 200 == gateway.ask().status_code
     assert "local" == gateway.records.wait()[0].key
+
+
+@pytest.mark.parametrize("path", ["/v1/messages", "/anthropic/v1/files"])
+def test_a_query_of_odd_bytes_is_quoted_where_a_url_needs_it(
+    gateway: Gateway, upstream: FakeUpstream, path: str
+) -> None:
+    body = b'{"model":"sonnet","max_tokens":1,"messages":[]}'
+    with socket.create_connection(("127.0.0.1", gateway.port)) as client:
+        client.sendall(
+            f"POST {path}?beta=true&a=%20+b[]=".encode() + b"\xc3\xa9 HTTP/1.1\r\nhost: x\r\n"
+            b"connection: close\r\nx-api-key: %b\r\ncontent-length: %d\r\n\r\n%b"
+            % (MASTER_KEY.encode(), len(body), body)
+        )
+        answer = b"".join(iter(lambda: client.recv(65536), b""))
+
+    assert not answer.startswith(b"HTTP/1.1 500")
+    assert ["beta=true&a=%20+b[]=%C3%A9"] == [r.query for r in upstream.requests] or (
+        answer.startswith(b"HTTP/1.1 400") and [] == upstream.requests
+    )

@@ -1,6 +1,7 @@
 """What came in goes out, whole events at a time, however the bytes are cut."""
 
 import itertools
+import json
 
 import pytest
 
@@ -21,7 +22,7 @@ def answered(stream, asked):
     if asked == MODEL:
         return stream
     before, after = stream.split(b'"model":"claude-sonnet-5-5"', 1)
-    return before + b'"model":"our \\"alias\\""' + after
+    return before + b'"model":%s' % json.dumps(asked).encode() + after
 
 
 def events(stream, end):
@@ -43,10 +44,10 @@ def test_bytes_leave_as_they_came_but_for_the_models_name(name, cut, end, asked)
     assert b"" == relay.close()
 
 
-@pytest.mark.parametrize("asked", ASKED)
 @pytest.mark.parametrize("end", ENDS[:2])
 @pytest.mark.parametrize("name", NAMES)
-def test_what_is_out_at_any_time_is_whole_events(name, end, asked):
+def test_what_is_out_at_any_time_is_whole_events(name, end):
+    asked = "fast"
     stream = STREAMS[name].replace(b"\n", end)
     expected = stream if name == "never_begun" else answered(stream, asked)
     came = list(itertools.accumulate(map(len, events(stream, end)), initial=0))

@@ -314,8 +314,13 @@ def test_any_bytes_are_read_as_strict_json_or_refused(body):
     except InvalidRequestError:
         found = None
 
-    assert expected == found
-    if found is not None:
+    if found is None:
+        assert expected is None
+    else:
+        # What is wrong in a member that a later one of its name replaces is gone with it.
+        assert expected is not None or body != bytes(envelope)
+        assert strictly(bytes(envelope)) == found
+        assert expected in (found, None)
         assert found | {"model": "x"} == json.loads(bytes(envelope.replace(model="x")))
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from llmroute.asgi import render
 from llmroute.asgi.client import ClientGoneError, ClientStream, Receive, Send, Watch
-from llmroute.asgi.passthrough import PassThrough
+from llmroute.asgi.passthrough import PassThrough, query_of
 from llmroute.errors import (
     InvalidRequestError,
     RequestError,
@@ -208,7 +208,7 @@ def _call(endpoint: Endpoint, body: Envelope, scope: dict[str, Any], caller: Cal
         model,
         stream=endpoint == "messages" and body.is_true("stream"),
         endpoint=endpoint,
-        query=scope["query_string"].decode("latin-1"),
+        query=query_of(scope),
         headers=upward(headers),
         client_auth=caller.client_auth,
         key=caller.key,

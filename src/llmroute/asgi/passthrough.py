@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import quote
 
 from llmroute.asgi.client import ClientGoneError, Message, Receive, Send, Watch
 from llmroute.errors import InvalidRequestError, StreamBrokenError, UnknownAliasError, UpstreamError
@@ -20,7 +21,7 @@ from llmroute.router import Router
 from llmroute.transport import Body, Reply
 from llmroute.wire.headers import Headers
 
-__all__ = ["PassThrough"]
+__all__ = ["PassThrough", "query_of"]
 
 # RFC 9110, 7.6.1: what belongs to one connection, not to the message.
 _HOP_BY_HOP = frozenset(
@@ -44,6 +45,8 @@ _STAYS_HERE = _HOP_BY_HOP | {
     b"x-api-key",
     b"x-litellm-api-key",
 }
+# Every character but those that RFC 3986 leaves out altogether; `quote` adds letters and digits.
+_AS_SENT = "!$%&'()*+,/:;=?@[]-._~"
 _STAYS_THERE = _HOP_BY_HOP | {b"set-cookie"}
 
 
@@ -156,8 +159,14 @@ def _path(scope: dict[str, Any]) -> str:
     dots = scope["path"].replace("\\", "/").split("/")
     if ".." in dots or "." in dots:
         raise InvalidRequestError("The path may not contain '.' or '..' segments.")
-    query: str = scope["query_string"].decode("latin-1")
-    return f"{path}?{query}" if query else path
+    query = query_of(scope)
+    return quote(path, safe=_AS_SENT) + ("?" + query if query else "")
+
+
+def query_of(scope: dict[str, Any]) -> str:
+    """Return the query string as the client spelled it, but for bytes that no URL may hold."""
+    query: bytes = scope["query_string"]
+    return quote(query, safe=_AS_SENT)
 
 
 async def _relay(reply: Reply, send: Send, *, head: bool) -> None:

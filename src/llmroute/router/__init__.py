@@ -456,10 +456,13 @@ def _call(members: Mapping[str, Any], headers: Mapping[str, str] | None, **rest:
     model = members["model"]
     if not isinstance(model, str) or not model:
         raise InvalidRequestError("model: a non-empty string is required")
-    sent: Headers = [
-        (name.lower().encode("latin-1"), value.encode("latin-1"))
-        for name, value in (headers or {}).items()
-    ]
+    try:
+        sent: Headers = [
+            (name.lower().encode("latin-1"), value.encode("latin-1"))
+            for name, value in (headers or {}).items()
+        ]
+    except UnicodeEncodeError:
+        raise InvalidRequestError("headers: a value holds characters no header can carry") from None
     return Call(Envelope.of(members), model, headers=sent, **rest)
 
 

@@ -63,17 +63,7 @@ class Envelope(Mapping[str, Any]):
         Raises:
             InvalidRequestError: It is not one JSON object.
         """
-        try:
-            values = _members.decode(body)
-        except MALFORMED as error:
-            raise InvalidRequestError(
-                f"The request body is not valid JSON, or not one object: {error}"
-            ) from None
-        spans = _locate(body, values)
-        if spans is None:
-            # A member is repeated; written anew, the object has each of them once.
-            body = _encode(values)
-            spans = _locate(body, values) or {}
+        values, spans, body = _split(body)
         return cls(values, spans, body, (body,))
 
     @classmethod
@@ -182,9 +172,24 @@ class _Edited(Envelope):
         # Called for the slots that have not been filled.
         if name not in Envelope.__slots__:
             raise AttributeError(name)
-        split = Envelope.parse(bytes(self))
-        self._values, self._spans, self._source = split._values, split._spans, split._source
+        self._values, self._spans, self._source = _split(bytes(self))
         return getattr(self, name)
+
+
+def _split(body: bytes) -> tuple[dict[str, msgspec.Raw], dict[str, tuple[int, int]], bytes]:
+    """Return an object's members, where their values stand, and the object these are found in."""
+    try:
+        values = _members.decode(body)
+    except MALFORMED as error:
+        raise InvalidRequestError(
+            f"The request body is not valid JSON, or not one object: {error}"
+        ) from None
+    spans = _locate(body, values)
+    if spans is None:
+        # A member is repeated; written anew, the object has each of them once.
+        body = _encode(values)
+        spans = _locate(body, values) or {}
+    return values, spans, body
 
 
 def _locate(body: bytes, values: Mapping[str, msgspec.Raw]) -> dict[str, tuple[int, int]] | None:
