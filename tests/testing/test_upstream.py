@@ -730,3 +730,10 @@ class TestConversation:
         upstream.answer_with(conversation)
 
         assert 20 < ask(client, STREAM)[1].count(b"text_delta")
+
+    def test_it_uses_the_tool_it_is_told_to_use(self, upstream, client):
+        upstream.answer_with(conversation)
+        forced = {"tools": [{"name": "weather"}], "tool_choice": {"type": "any"}}
+        answer = json.loads(ask(client, ASK | forced)[1])
+
+        assert ("tool_use", "weather") == (answer["stop_reason"], answer["content"][0]["name"])

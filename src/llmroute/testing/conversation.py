@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from llmroute.testing.answer import Answer
-from llmroute.testing.answers import text
+from llmroute.testing.answers import text, tool_use
 from llmroute.testing.received import Received
 
 __all__ = ["conversation", "last_words"]
@@ -17,10 +17,13 @@ _WORDS = 8
 def conversation(received: Received) -> Answer:
     """Answer a Messages request with a short text about the model and what the user said last.
 
-    It is the same for the same request, its usage is plausible, and it comes a word a delta.
+    A request that forces the use of a tool gets the first one used, without any input.  The answer
+    is the same for the same request, its usage is plausible, and it comes a word a delta.
     Hand it to `FakeUpstream.answer_with`.
     """
     request = received.json
+    if (request.get("tool_choice") or {}).get("type") in {"any", "tool"} and request.get("tools"):
+        return tool_use(request["tools"][0]["name"])
     words = last_words(request).split()
     heard = " ".join(words[:_WORDS]) + (" …" if len(words) > _WORDS else "")
     said = f"You said “{heard}”." if heard else "You said nothing."
