@@ -47,7 +47,10 @@ def test_a_line_for_people():
 
 
 def test_a_line_for_machines_has_every_field():
-    (line,) = lines(record(agent="a-1", outcome="broken", error="cut"), as_json=True)
+    losses = ("tools: left out", "thinking: left out")
+    (line,) = lines(
+        record(agent="a-1", outcome="broken", losses=losses, error="cut"), as_json=True
+    )
 
     assert {
         "time": "2026-11-18T11:06:40.123Z",
@@ -67,6 +70,7 @@ def test_a_line_for_machines_has_every_field():
         "cache_write": 0,
         "attempts": 2,
         "outcome": "broken",
+        "losses": "tools: left out; thinking: left out",
         "error": "cut",
     } == json.loads(line)
 

@@ -39,6 +39,7 @@ class Record:
         asked: The model name that was asked for.
         alias: The alias it resolved to, as the configuration spells it; empty if there is none.
         deployment: The deployment that answered, or was tried last.
+        losses: What of the call the upstream did not get to see, a line each.
         status: What the caller got, as an HTTP status.
         outcome: `answered`; `refused`, the request was at fault; `failed`, no deployment answered;
             `broken`, an answer stopped half-way; `cancelled`, the caller went away.
@@ -63,6 +64,7 @@ class Record:
     duration: float = 0.0
     usage: Usage = field(default_factory=Usage)
     attempts: list[Attempt] = field(default_factory=list)
+    losses: tuple[str, ...] = ()
     error: str = ""
 
 
@@ -105,6 +107,7 @@ def _fields(record: Record) -> dict[str, Any]:
         "cache_write": usage.cache_creation_input_tokens,
         "attempts": len(record.attempts),
         "outcome": record.outcome,
+        "losses": "; ".join(record.losses),
         "error": record.error,
     }
 

@@ -7,6 +7,7 @@ answer bytes, so there is nothing for a framework to do but copy.
 from __future__ import annotations
 
 import time
+from collections.abc import Coroutine
 from typing import Any
 
 from llmroute.asgi import render
@@ -22,7 +23,7 @@ from llmroute.errors import (
 from llmroute.keys import Caller, Keys
 from llmroute.messages.call import Call, Endpoint
 from llmroute.observe import Metrics, Record
-from llmroute.router import Router
+from llmroute.router import Answer, Router
 from llmroute.wire.envelope import Envelope
 from llmroute.wire.headers import Headers, first, upward
 
@@ -111,19 +112,20 @@ class Proxy:
             record.outcome, record.status = "cancelled", 499
             self._router.note(record)
             return
+        stream = call.stream
         otherwise = self._pass_through.deployment if as_asked else None
+        sending = self._router.send(call, otherwise=otherwise)
+        # A stream may last for minutes, and need not keep its request in memory for as long.
+        del body, call
         try:
             with Watch(receive):
-                if call.stream:
-                    await self._stream(call, otherwise, send)
-                else:
-                    await self._whole(call, otherwise, send)
+                await (self._stream(sending, send) if stream else self._whole(sending, send))
         except ClientGoneError:
             pass
 
-    async def _whole(self, call: Call, otherwise: str | None, send: Send) -> None:
+    async def _whole(self, sending: Coroutine[Any, Any, Answer], send: Send) -> None:
         try:
-            answer = await self._router.send(call, otherwise=otherwise)
+            answer = await sending
         except UnknownAliasError as error:
             await _respond(send, render.refusal(error))
             return
@@ -136,10 +138,10 @@ class Proxy:
         finally:
             await answer.aclose()
 
-    async def _stream(self, call: Call, otherwise: str | None, send: Send) -> None:
+    async def _stream(self, sending: Coroutine[Any, Any, Answer], send: Send) -> None:
         with ClientStream(send, self._server.ping_after) as client:
             try:
-                answer = await self._router.send(call, otherwise=otherwise)
+                answer = await sending
             except UnknownAliasError as error:
                 await _respond(send, render.refusal(error))
                 return

@@ -15,7 +15,14 @@ class Credential(Protocol):
     """Signs requests to one deployment."""
 
     async def headers(self, request: UpstreamRequest) -> Headers:
-        """Return the headers that carry the credential for `request`."""
+        """Return the headers that carry the credential for `request`.
+
+        Raises:
+            MisconfiguredError: There is no credential to be had; why.
+        """
+
+    async def renew(self) -> bool:
+        """Fetch another credential, for the last one was refused; tell whether there is one."""
 
 
 def credential_for(deployment: Deployment) -> Credential:

@@ -32,6 +32,10 @@ class StaticCredential:
             self._headers.append((b"authorization", b"Bearer " + token.encode()))
         self._oauth = token.startswith(_OAUTH_PREFIX)
 
+    async def renew(self) -> bool:
+        """Tell that there is no other."""
+        return False
+
     async def headers(self, request: UpstreamRequest) -> Headers:
         """Return the one or two headers; `request` tells whether the OAuth beta is asked for."""
         if self._oauth and not any(

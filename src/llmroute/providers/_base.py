@@ -104,13 +104,17 @@ class Deployment(BaseModel):
 class UpstreamRequest(NamedTuple):
     """A request as it will be sent, but for the credential.
 
-    `body` is a sequence of buffers, to be written one after the other.
+    Attributes:
+        body: Buffers, to be written one after the other.
+        losses: What of the call the upstream does not get to see, a line each: the place in the
+            request, and why. The same for every turn of a conversation.
     """
 
     method: str
     url: str
     headers: list[tuple[bytes, bytes]]
     body: tuple[bytes | memoryview, ...]
+    losses: tuple[str, ...] = ()
 
 
 class Decoder(Protocol):
@@ -137,6 +141,7 @@ class Provider(Generic[D]):
         error: What a status of 400 or more, with its headers and body, means.
         decoder: Makes a decoder for one streamed answer; `None` where the upstream's stream is a
             Messages event stream already.
+        whole: Turns a whole answer's body into the Messages API's; `None` where it is that already.
     """
 
     name: str
@@ -144,6 +149,7 @@ class Provider(Generic[D]):
     prepare: Callable[[Call, D, str], UpstreamRequest]
     error: Callable[[int, Headers, bytes], UpstreamError]
     decoder: Callable[[Call, D], Decoder] | None = None
+    whole: Callable[[Call, bytes], bytes] | None = None
 
 
 # What an error means, by its `error.type`, https://docs.claude.com/en/api/errors, and where that

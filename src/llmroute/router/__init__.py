@@ -194,7 +194,7 @@ class Router:
             # Cancelled: the caller went away while we were still trying.
             settle("cancelled", Usage(), "")
             raise
-        record.status = answer.head.status
+        record.status, record.losses = answer.head.status, answer.head.losses
         record.first_byte = self._clock() - started
         return answer
 

@@ -29,6 +29,7 @@ class Head(NamedTuple):
         model: The upstream's own name of the model.
         attempts: How many attempts it took.
         request_id: The upstream's `request-id`; empty if it sent none.
+        losses: What of the call the upstream did not get to see, a line each.
     """
 
     status: int
@@ -37,6 +38,7 @@ class Head(NamedTuple):
     model: str
     attempts: int
     request_id: str = ""
+    losses: tuple[str, ...] = ()
 
 
 class Answer:

@@ -25,6 +25,8 @@ from llmroute.wire.headers import Headers, downward, first
 
 __all__ = ["Target"]
 
+# With these an upstream refuses a credential; one that expired early can be fetched anew.
+_REFUSED = frozenset({401, 403})
 # An error's body is kept for the client; no API sends more than a few kilobytes.
 _LARGEST_ERROR = 1_048_576
 # How much of a stream may come before its first event does.
@@ -60,10 +62,10 @@ class Target:
         timeouts = self._timeouts[call.stream]
         if call.timeout is not None:
             timeouts = Timeouts(*(min(limit or call.timeout, call.timeout) for limit in timeouts))
-        auth = await self._auth(request, call.client_auth)
-        reply = await transport.send(
-            request.method, request.url, [*request.headers, *auth], request.body, timeouts
-        )
+        reply = await self._send(request, call.client_auth, transport, timeouts)
+        if reply.status in _REFUSED and await self._credential.renew():
+            await reply.aclose()
+            reply = await self._send(request, call.client_auth, transport, timeouts)
         try:
             if reply.status >= 300:
                 body = await _read(reply, _LARGEST_ERROR)
@@ -78,12 +80,23 @@ class Target:
                 start = await _begin(reply, decoder, relay)
                 stream = (reply, decoder, relay, start)
             else:
-                body, usage = _whole(call, reply, await _read(reply))
+                body = await _read(reply)
+                if provider.whole is not None:
+                    body = provider.whole(call, body)
+                body, usage = _whole(call, reply, body)
         except BaseException:
             await reply.aclose()
             raise
         request_id = first(reply.headers, b"request-id") or ""
-        head = Head(reply.status, downward(reply.headers), self.name, model, attempts, request_id)
+        head = Head(
+            reply.status,
+            downward(reply.headers),
+            self.name,
+            model,
+            attempts,
+            request_id,
+            request.losses,
+        )
         return Answer(head, settle, body=body, usage=usage, stream=stream)
 
     async def forward(
@@ -102,13 +115,28 @@ class Target:
         """
         url = (self.deployment.base_url or DEFAULT_BASE_URL) + path
         request = UpstreamRequest(method, url, list(headers), ())
-        auth = await self._auth(request, client_auth)
-        return await transport.send(method, url, [*headers, *auth], body, self._timeouts[False])
+        return await self._send(request, client_auth, transport, self._timeouts[False], body)
 
-    async def _auth(self, request: UpstreamRequest, client_auth: Headers) -> Headers:
+    async def _send(
+        self,
+        request: UpstreamRequest,
+        client_auth: Headers,
+        transport: Transport,
+        timeouts: Timeouts,
+        body: Body | None = None,
+    ) -> Reply:
+        """Sign a request, as late as can be, and send it; `body` takes the place of its own."""
         if self.deployment.forward_client_auth and client_auth:
-            return client_auth
-        return await self._credential.headers(request)
+            auth = client_auth
+        else:
+            auth = await self._credential.headers(request)
+        return await transport.send(
+            request.method,
+            request.url,
+            [*request.headers, *auth],
+            request.body if body is None else body,
+            timeouts,
+        )
 
 
 async def _begin(reply: Reply, decoder: Decoder | None, relay: Relay) -> bytes:

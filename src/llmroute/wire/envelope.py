@@ -152,6 +152,13 @@ class Envelope(Mapping[str, Any]):
         pieces.append(view[at:])
         return _Edited(tuple(pieces))
 
+    def without(self, *names: str) -> Envelope:
+        """Return a copy that lacks `names`; white space between its members goes as well."""
+        values = self._values
+        if not any(name in values for name in names):
+            return self
+        return Envelope.parse(_encode({n: raw for n, raw in values.items() if n not in names}))
+
     def pieces(self) -> tuple[bytes | memoryview, ...]:
         """Return the object as buffers to be written one after the other; nothing is copied."""
         return self._pieces
