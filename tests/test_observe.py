@@ -48,9 +48,7 @@ def test_a_line_for_people():
 
 def test_a_line_for_machines_has_every_field():
     losses = ("tools: left out", "thinking: left out")
-    (line,) = lines(
-        record(agent="a-1", outcome="broken", losses=losses, error="cut"), as_json=True
-    )
+    (line,) = lines(record(agent="a-1", outcome="broken", losses=losses, error="cut"), as_json=True)
 
     assert {
         "time": "2026-11-18T11:06:40.123Z",

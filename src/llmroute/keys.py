@@ -66,12 +66,12 @@ class Keys:
 
 # Not worded like the API's own `invalid x-api-key`, upon which Claude Code says "Not logged in".
 _MISSING = (
-    "No key was sent to this llmroute proxy. Send its master key as `Authorization: Bearer …` or "
-    "`x-api-key: …` (for Claude Code: set ANTHROPIC_AUTH_TOKEN)."
+    "No key was sent to this llmroute proxy. Send its master key as `Authorization: Bearer KEY` or "
+    "`x-api-key: KEY` (for Claude Code: set ANTHROPIC_AUTH_TOKEN)."
 )
 _REFUSED = (
     "The key that was sent is not one of this llmroute proxy's. Send its master key as "
-    "`Authorization: Bearer …` or `x-api-key: …` (for Claude Code: set ANTHROPIC_AUTH_TOKEN)."
+    "`Authorization: Bearer KEY` or `x-api-key: KEY` (for Claude Code: set ANTHROPIC_AUTH_TOKEN)."
 )
 
 

@@ -2,22 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import functools
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
 import anyio.from_thread
 from anyio.from_thread import BlockingPortal
 
 from llmroute import router
 from llmroute.config import Config, load_dict, load_env, load_file
-from llmroute.messages.catalog import ModelInfo
 from llmroute.messages.events import Event
 from llmroute.messages.message import Message
 from llmroute.messages.usage import Usage
+from llmroute.router.options import Options
 
 __all__ = ["MessageStream", "Router"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _blocking(
+    method: Callable[Concatenate[router.Router, P], Awaitable[T]],
+) -> Callable[Concatenate[Router, P], T]:
+    """Return a method of this module's router that does what `method` of the async one does."""
+
+    @functools.wraps(method)
+    def call(self: Router, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self._portal.call(lambda: method(self._router, *args, **kwargs))
+
+    return call
+
+
+def _streaming(
+    method: Callable[Concatenate[router.Router, P], router.MessageStream],
+) -> Callable[Concatenate[Router, P], MessageStream]:
+    """Do as `_blocking` for a method that makes a stream."""
+
+    @functools.wraps(method)
+    def call(self: Router, *args: P.args, **kwargs: P.kwargs) -> MessageStream:
+        return MessageStream(method(self._router, *args, **kwargs), self._portal)
+
+    return call
 
 
 class Router:
@@ -43,7 +71,7 @@ class Router:
     1
     """
 
-    def __init__(self, config: Config, **options: Any) -> None:
+    def __init__(self, config: Config, **options: Unpack[Options]) -> None:
         """Prepare; `options` are those of `llmroute.Router`."""
         self._router = router.Router(config, **options)
         self._portal_context = anyio.from_thread.start_blocking_portal()
@@ -51,17 +79,17 @@ class Router:
         self._closed = False
 
     @classmethod
-    def from_file(cls, path: str | Path, **options: Any) -> Self:
+    def from_file(cls, path: str | Path, **options: Unpack[Options]) -> Self:
         """Load a YAML file; see `llmroute.Router.from_file`."""
         return cls(load_file(path), **options)
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any], **options: Any) -> Self:
+    def from_dict(cls, data: Mapping[str, Any], **options: Unpack[Options]) -> Self:
         """Take a configuration that is a dictionary; see `llmroute.Router.from_dict`."""
         return cls(load_dict(data), **options)
 
     @classmethod
-    def from_env(cls, **options: Any) -> Self:
+    def from_env(cls, **options: Unpack[Options]) -> Self:
         """Build aliases from the environment; see `llmroute.Router.from_env`."""
         return cls(load_env(), **options)
 
@@ -88,21 +116,10 @@ class Router:
             self._portal.call(self._router.aclose)
             self._portal_context.__exit__(None, None, None)
 
-    def complete(self, **parameters: Any) -> Message:
-        """Return the whole answer; see `llmroute.Router.complete`."""
-        return self._portal.call(lambda: self._router.complete(**parameters))
-
-    def stream(self, **parameters: Any) -> MessageStream:
-        """Return the answer as a stream; see `llmroute.Router.stream`."""
-        return MessageStream(self._router.stream(**parameters), self._portal)
-
-    def count_tokens(self, **parameters: Any) -> int:
-        """Return how many input tokens a request has; see `llmroute.Router.count_tokens`."""
-        return self._portal.call(lambda: self._router.count_tokens(**parameters))
-
-    def models(self) -> Sequence[ModelInfo]:
-        """Return the aliases one can ask for."""
-        return self._portal.call(self._router.models)
+    complete = _blocking(router.Router.complete)
+    stream = _streaming(router.Router.stream)
+    count_tokens = _blocking(router.Router.count_tokens)
+    models = _blocking(router.Router.models)
 
 
 class MessageStream:

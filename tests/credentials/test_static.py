@@ -78,6 +78,10 @@ async def test_asking_twice_gives_the_same():
     assert 1 == len(list(await credential.headers(request(OAUTH_BETA))))
 
 
+async def test_a_refused_key_is_the_only_one():
+    assert not await StaticCredential(SecretStr("sk-1")).renew()
+
+
 async def test_a_deployment_describes_its_credential():
     credential = credential_for(AnthropicDeployment(api_key="sk-1"))
 

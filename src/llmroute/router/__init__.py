@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 import anyio
 import msgspec
@@ -33,6 +33,7 @@ from llmroute.messages.usage import Usage
 from llmroute.observe import Attempt, Observer, Outcome, Record
 from llmroute.router.answer import Answer, Head
 from llmroute.router.attempt import Target
+from llmroute.router.options import Options
 from llmroute.router.stream import MessageStream
 from llmroute.routing.aliases import Aliases, Match
 from llmroute.routing.plan import GiveUp, Plan, Try, Wait
@@ -108,7 +109,7 @@ class Router:
         self._cooling: dict[str, float] = {}
 
     @classmethod
-    def from_file(cls, path: str | Path, **options: Any) -> Self:
+    def from_file(cls, path: str | Path, **options: Unpack[Options]) -> Self:
         """Load a YAML file, in LiteLLM's dialect or the native one.
 
         Raises:
@@ -117,7 +118,7 @@ class Router:
         return cls(load_file(path), **options)
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any], **options: Any) -> Self:
+    def from_dict(cls, data: Mapping[str, Any], **options: Unpack[Options]) -> Self:
         """Take a configuration that is a dictionary, of the shape such a file has.
 
         Raises:
@@ -126,7 +127,7 @@ class Router:
         return cls(load_dict(data), **options)
 
     @classmethod
-    def from_env(cls, **options: Any) -> Self:
+    def from_env(cls, **options: Unpack[Options]) -> Self:
         """Build aliases from the provider keys in the environment, `ANTHROPIC_API_KEY` say.
 
         Raises:
@@ -316,7 +317,7 @@ class Router:
         near = ", ".join(repr(name) for name in self._aliases.nearest(asked))
         return UnknownAliasError(
             f"model not found: {asked}. No alias of {self.config.source} matches it"
-            + (f"; the nearest are {near}." if near else "."),
+            + (f"; nearest: {near}." if near else "."),
             asked,
         )
 
