@@ -90,7 +90,7 @@ class LineLog:
 def _fields(record: Record) -> dict[str, Any]:
     usage = record.usage
     return {
-        "time": f"{_second(int(record.at))}.{int(record.at % 1 * 1000):03d}Z",
+        "time": _time(record.at),
         "status": record.status,
         "endpoint": record.endpoint,
         "key": record.key,
@@ -117,16 +117,30 @@ def _json_line(record: Record) -> str:
 
 
 def _console_line(record: Record) -> str:
-    fields = _fields(record)
-    if record.asked == record.alias:
-        del fields["asked"]
-    return " ".join(
-        [
-            f"{name}={_shown(value) if type(value) is str else value}"
-            for name, value in fields.items()
-            if value is not None and value != ""
-        ]
+    # Written out, for it is done for every call; a field that has no value is left out.
+    usage, first_byte = record.usage, record.first_byte
+    asked = "" if record.asked == record.alias else record.asked
+    return (
+        f"time={_time(record.at)} status={record.status} endpoint={_shown(record.endpoint)}"
+        f"{_field('key', record.key)}{_field('session', record.session)}"
+        f"{_field('agent', record.agent)}{_field('asked', asked)}{_field('alias', record.alias)}"
+        f"{_field('deployment', record.deployment)}"
+        f"{'' if first_byte is None else f' ttfb={round(first_byte, 4)}'}"
+        f" duration={round(record.duration, 4)}"
+        f" in={usage.input_tokens} out={usage.output_tokens}"
+        f" cache_read={usage.cache_read_input_tokens}"
+        f" cache_write={usage.cache_creation_input_tokens}"
+        f" attempts={len(record.attempts)} outcome={record.outcome}"
+        f"{_field('losses', '; '.join(record.losses))}{_field('error', record.error)}"
     )
+
+
+def _field(name: str, value: str) -> str:
+    return f" {name}={_shown(value)}" if value else ""
+
+
+def _time(at: float) -> str:
+    return f"{_second(int(at))}.{int(at % 1 * 1000):03d}Z"
 
 
 @functools.lru_cache(maxsize=1)

@@ -412,6 +412,38 @@ def test_an_edited_envelope_can_be_read_and_edited_again():
     assert b'{"model":"c", "max_tokens": 2,"top_k":4}' == bytes(twice)
 
 
+@fuzz
+@given(bodies(unique=False), st.sets(NAMES))
+def test_what_is_left_out_is_gone_and_the_rest_is_there(made, names):
+    body = b"".join(made[1])
+    envelope = Envelope.parse(body)
+    expected = {name: value for name, value in json.loads(body).items() if name not in names}
+
+    left = envelope.without(*names)
+
+    assert expected == dict(left) == json.loads(bytes(left))
+    assert list(expected) == top_level_names(bytes(left))
+    assert [bytes(envelope.raw(name)) for name in left] == [bytes(left.raw(name)) for name in left]
+
+
+def test_leaving_out_what_is_not_there_copies_nothing():
+    envelope = Envelope.parse(b'{ "a": 1 }')
+
+    assert envelope is envelope.without("b", "c")
+
+
+def test_an_edited_envelope_can_be_shortened():
+    edited = Envelope.parse(b'{"model":"a", "n": 1.0}').replace(model="b", x=2)
+
+    assert b'{"model":"b","n":1.0}' == bytes(edited.without("x"))
+
+
+def test_an_edited_envelope_has_no_attributes_of_chance():
+    edited = Envelope.parse(b"{}").replace(a=1)
+
+    assert not hasattr(edited, "model")
+
+
 def test_replacing_nothing_changes_nothing():
     body = b' {"a" : 1}\n'
 

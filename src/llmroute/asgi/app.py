@@ -205,6 +205,7 @@ def _call(endpoint: Endpoint, body: Envelope, scope: dict[str, Any], caller: Cal
     if not model:
         raise InvalidRequestError("model: Field required, a non-empty string")
     headers: Headers = scope["headers"]
+    named = dict(headers)
     return Call(
         body,
         model,
@@ -214,8 +215,8 @@ def _call(endpoint: Endpoint, body: Envelope, scope: dict[str, Any], caller: Cal
         headers=upward(headers),
         client_auth=caller.client_auth,
         key=caller.key,
-        session=first(headers, b"x-claude-code-session-id") or "",
-        agent=first(headers, b"x-claude-code-agent-id") or "",
+        session=named.get(b"x-claude-code-session-id", b"").decode("latin-1"),
+        agent=named.get(b"x-claude-code-agent-id", b"").decode("latin-1"),
     )
 
 

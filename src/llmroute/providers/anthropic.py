@@ -52,14 +52,14 @@ def _with_defaults(
     deployment: AnthropicDeployment,
 ) -> list[tuple[bytes, bytes]]:
     """Complete the caller's headers with those the API wants and those the deployment sets."""
-    own = {
-        name.lower().encode("latin-1"): value.encode("latin-1")
-        for name, value in deployment.headers.items()
-    }
-    sent = [*(header for header in headers if header[0] not in own), *own.items()]
-    if b"content-type" not in own:
-        sent.insert(0, _CONTENT_TYPE)
-    if not any(header[0] == b"anthropic-version" for header in sent):
+    sent = [_CONTENT_TYPE, *headers]
+    if deployment.headers:
+        own = {
+            name.lower().encode("latin-1"): value.encode("latin-1")
+            for name, value in deployment.headers.items()
+        }
+        sent = [*[header for header in sent if header[0] not in own], *own.items()]
+    if b"anthropic-version" not in [name for name, _ in sent]:
         sent.append(_DEFAULT_VERSION)
     return sent
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from llmroute.credentials import Credential, credential_for
 from llmroute.errors import FaultError, InvalidRequestError, UpstreamError
 from llmroute.messages.call import Call
@@ -20,7 +22,7 @@ from llmroute.providers import (
 from llmroute.providers.anthropic import DEFAULT_BASE_URL
 from llmroute.router.answer import Answer, Head, Settle
 from llmroute.transport import Body, Reply, Timeouts, Transport
-from llmroute.wire.envelope import Envelope
+from llmroute.wire.envelope import MALFORMED, Envelope
 from llmroute.wire.headers import Headers, downward, first
 
 __all__ = ["Target"]
@@ -33,6 +35,16 @@ _LARGEST_ERROR = 1_048_576
 _LARGEST_START = 1_048_576
 # How an event stream can begin; some servers send one under another content type.
 _SSE_START = (b"event:", b"data:", b":", b"id:", b"retry:")
+
+
+class _Message(msgspec.Struct):
+    """What is read of a whole answer."""
+
+    model: Any = None
+    usage: Any = None
+
+
+_message = msgspec.json.Decoder(_Message).decode
 
 
 class Target:
@@ -185,14 +197,14 @@ def _not_a_stream(reply: Reply, body: bytes) -> UpstreamError:
 def _whole(call: Call, reply: Reply, body: bytes) -> tuple[bytes, Usage]:
     """Put the name that was asked for in a whole answer, and read what it used."""
     try:
-        message = Envelope.parse(body)
-    except InvalidRequestError:
+        message = _message(body)
+    except MALFORMED:
         kind = first(reply.headers, b"content-type") or "no content type"
         raise FaultError(f"the answer is {kind} and no JSON object") from None
-    usage = message.get("usage")
-    if message.string("model") not in (None, call.model):
-        body = bytes(message.replace(model=call.model))
-    return body, Usage.of(usage if isinstance(usage, dict) else {})
+    usage = message.usage if isinstance(message.usage, dict) else {}
+    if isinstance(message.model, str) and message.model != call.model:
+        body = bytes(Envelope.parse(body).replace(model=call.model))
+    return body, Usage.of(usage)
 
 
 async def _read(reply: Reply, limit: int | None = None) -> bytes:
