@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 from blockbuster import BlockBuster
+from pydantic import TypeAdapter
 
 # What a developer's shell may hold and llmroute, a vendor's SDK or an HTTP client would read.
 AMBIENT = re.compile(
@@ -23,6 +24,8 @@ def pytest_configure() -> None:
     for name in [name for name in os.environ if AMBIENT.fullmatch(name)]:
         del os.environ[name]
     sys.addaudithook(_stay_on_loopback)
+    # For its first type pydantic reads files, and that may be on an event loop.
+    TypeAdapter(int)
 
 
 def _stay_on_loopback(event: str, args: tuple[object, ...]) -> None:

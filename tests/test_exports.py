@@ -27,7 +27,7 @@ def defined(source):
                 | ast.ClassDef(name=name)
             ):
                 names.add(name)
-            case ast.Assign(value=ast.Call(func=ast.Name(id="TypeVar"))):
+            case ast.Assign(value=ast.Call(func=ast.Name(id="TypeVar" | "ParamSpec"))):
                 pass  # its name is nobody's business
             case ast.Assign(targets=targets):
                 names.update(target.id for target in targets if isinstance(target, ast.Name))

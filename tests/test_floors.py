@@ -22,6 +22,7 @@ FLOORS = {
     "errors": Floor(0, -1),
     "wire": Floor(1, 0),
     "messages": Floor(2, 1),
+    "platforms": Floor(3, 2),
     "translate": Floor(3, 2),
     "providers": Floor(4, 3),
     "routing": Floor(5, 2),

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import SecretStr
 
-from llmroute.errors import UnauthorizedError
+from llmroute.errors import ForbiddenError, UnauthorizedError
 from llmroute.keys import Caller, Keys
 
 KEY = "sk-master-canary"
@@ -122,3 +122,40 @@ def test_no_key_is_shown():
 
     assert "canary" not in repr(known)
     assert "canary" not in repr([getattr(known, name) for name in known.__slots__])
+
+
+@pytest.mark.parametrize(
+    ("headers", "let_in"),
+    [
+        pytest.param([(b"host", b"127.0.0.1:4000")], True, id="loopback"),
+        pytest.param([(b"host", b"0.0.0.0:4000")], True, id="any-address"),
+        pytest.param([(b"host", b"localhost")], True, id="localhost"),
+        pytest.param([(b"host", b"[::1]:4000")], True, id="ipv6"),
+        pytest.param([], True, id="in-another-app"),
+        pytest.param(
+            [(b"host", b"127.0.0.1:4000"), (b"origin", b"http://localhost:3000")],
+            True,
+            id="page-of-this-machine",
+        ),
+        pytest.param([(b"host", b"rebound.example:4000")], False, id="rebound-name"),
+        pytest.param([(b"host", b"127.0.0.1.example")], False, id="looks-like-loopback"),
+        pytest.param([(b"host", b"10.0.0.1:4000")], False, id="another-address"),
+        pytest.param([(b"host", b"[::1")], False, id="broken"),
+        pytest.param(
+            [(b"host", b"127.0.0.1:4000"), (b"origin", b"https://a.example")],
+            False,
+            id="foreign-page",
+        ),
+        pytest.param(
+            [(b"host", b"127.0.0.1:4000"), (b"origin", b"null")], False, id="page-of-nowhere"
+        ),
+    ],
+)
+def test_without_a_key_only_this_machine_is_let_in(headers, let_in):
+    keys = Keys(None)
+
+    if let_in:
+        assert "local" == keys.authenticate(headers).key
+    else:
+        with pytest.raises(ForbiddenError, match="LLMROUTE_MASTER_KEY"):
+            keys.authenticate(headers)

@@ -110,9 +110,10 @@ def test_what_could_be_mistaken_is_quoted(asked, shown):
     assert f" {shown} alias=sonnet " in line
 
 
+@pytest.mark.parametrize("as_json", [False, True], ids=["console", "json"])
 @pytest.mark.parametrize("letter", ["x", " ", "\n", "é"])
-def test_a_name_of_a_megabyte_does_not_make_a_line_of_one(letter):
-    (line,) = lines(record(asked=letter * 1_000_000))
+def test_a_name_of_a_megabyte_does_not_make_a_line_of_one(letter, as_json):
+    (line,) = lines(record(asked=letter * 1_000_000), as_json=as_json)
 
     assert len(line) < 4_000
 

@@ -40,7 +40,7 @@ class Record:
         alias: The alias it resolved to, as the configuration spells it; empty if there is none.
         deployment: The deployment that answered, or was tried last.
         losses: What of the call the upstream did not get to see, a line each.
-        status: What the caller got, as an HTTP status.
+        status: What the caller got, as an HTTP status; 499 if it went away before.
         outcome: `answered`; `refused`, the request was at fault; `failed`, no deployment answered;
             `broken`, an answer stopped half-way; `cancelled`, the caller went away.
         first_byte: Seconds until the answer began; `None` if none did.
@@ -113,7 +113,12 @@ def _fields(record: Record) -> dict[str, Any]:
 
 
 def _json_line(record: Record) -> str:
-    return json.dumps(_fields(record))
+    return json.dumps(
+        {
+            name: value[:_LONGEST] if isinstance(value, str) else value
+            for name, value in _fields(record).items()
+        }
+    )
 
 
 def _console_line(record: Record) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
-import anyio.from_thread
+import anyio
 from anyio.from_thread import BlockingPortal
 
 from llmroute import router
@@ -30,7 +32,7 @@ def _blocking(
     """Return a method of this module's router that does what `method` of the async one does."""
 
     @functools.wraps(method)
-    def call(self: Router, *args: P.args, **kwargs: P.kwargs) -> T:
+    def call(self: Router, /, *args: P.args, **kwargs: P.kwargs) -> T:
         return self._portal.call(lambda: method(self._router, *args, **kwargs))
 
     return call
@@ -42,7 +44,7 @@ def _streaming(
     """Do as `_blocking` for a method that makes a stream."""
 
     @functools.wraps(method)
-    def call(self: Router, *args: P.args, **kwargs: P.kwargs) -> MessageStream:
+    def call(self: Router, /, *args: P.args, **kwargs: P.kwargs) -> MessageStream:
         return MessageStream(method(self._router, *args, **kwargs), self._portal)
 
     return call
@@ -74,8 +76,7 @@ class Router:
     def __init__(self, config: Config, **options: Unpack[Options]) -> None:
         """Prepare; `options` are those of `llmroute.Router`."""
         self._router = router.Router(config, **options)
-        self._portal_context = anyio.from_thread.start_blocking_portal()
-        self._portal = self._portal_context.__enter__()
+        self._portal, self._thread = _started()
         self._closed = False
 
     @classmethod
@@ -114,12 +115,30 @@ class Router:
         if not self._closed:
             self._closed = True
             self._portal.call(self._router.aclose)
-            self._portal_context.__exit__(None, None, None)
+            self._portal.call(self._portal.stop)
+            self._thread.join()
 
     complete = _blocking(router.Router.complete)
     stream = _streaming(router.Router.stream)
     count_tokens = _blocking(router.Router.count_tokens)
     models = _blocking(router.Router.models)
+
+
+def _started() -> tuple[BlockingPortal, threading.Thread]:
+    """Start an event loop in a thread that does not outlive the program.
+
+    For the one of anyio's own portals a program waits at its end, for ever if it has not closed it.
+    """
+    ready: Future[BlockingPortal] = Future()
+
+    async def serve() -> None:
+        async with BlockingPortal() as portal:
+            ready.set_result(portal)
+            await portal.sleep_until_stopped()
+
+    thread = threading.Thread(target=anyio.run, args=(serve,), name="llmroute", daemon=True)
+    thread.start()
+    return ready.result(), thread
 
 
 class MessageStream:

@@ -24,6 +24,7 @@ from llmroute import (
 )
 from llmroute.config import Alias
 from llmroute.messages.catalog import CLAUDE, facts
+from llmroute.providers import PROVIDERS
 from llmroute.providers.anthropic import DEFAULT_BASE_URL
 from llmroute.routing.aliases import Aliases
 from llmroute_cli import table
@@ -54,7 +55,8 @@ def check(path: Path | None, *, live: bool) -> None:
     for alias, settings in config.aliases.items():
         for name in settings.deployments:
             deployment = config.deployments[name]
-            where = deployment.base_url or DEFAULT_BASE_URL
+            address = PROVIDERS[deployment.provider].address
+            where = address(deployment) if address else deployment.base_url or DEFAULT_BASE_URL
             model = deployment.model or "(as asked)"
             rows.append((alias, name, deployment.provider, model, where))
     table.show(("alias", "deployment", "provider", "model", "address"), rows)

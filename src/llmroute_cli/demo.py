@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import socket
+import sys
 import time
 
 import anyio
@@ -52,18 +53,37 @@ def demo(port: int | None, *, once: bool) -> None:
             {},
         )
         prepare()
-        server = proxy_server(config)
+        log = _HeldLog()
+        server = proxy_server(config, log.write)
         heed_signals(server)
         typer.echo(f"upstream (embedded): {upstream.url}")
         typer.echo(f"proxy:               {url}")
         typer.echo()
-        is_answered = anyio.run(_demonstrate, server, listener, url, key, once)
+        is_answered = anyio.run(_demonstrate, server, listener, log, url, key, once)
     if not is_answered:
         raise typer.Exit(1)
 
 
+class _HeldLog:
+    """Keeps the log's lines until they no longer come in the middle of an answer."""
+
+    def __init__(self) -> None:
+        self._held: list[str] | None = []
+
+    def write(self, line: str) -> None:
+        if self._held is None:
+            sys.stderr.write(line)
+        else:
+            self._held.append(line)
+
+    def release(self) -> None:
+        held, self._held = self._held or [], None
+        sys.stdout.flush()
+        sys.stderr.writelines(held)
+
+
 async def _demonstrate(
-    server: uvicorn.Server, listener: socket.socket, url: str, key: str, once: bool
+    server: uvicorn.Server, listener: socket.socket, log: _HeldLog, url: str, key: str, once: bool
 ) -> bool:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(server.serve, [listener])
@@ -74,6 +94,7 @@ async def _demonstrate(
         except (LLMRouteError, TimeoutError) as error:
             say(f"The demo's own request was not answered: {error}")
             is_answered = False
+        log.release()
         if once or not is_answered:
             server.should_exit = True
         else:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import typer
 
-from llmroute_cli.configuration import say
+from llmroute_cli.configuration import find, say
 from llmroute_cli.running import running
 
 __all__ = ["NO_KEY", "SETTINGS", "env"]
@@ -53,6 +53,8 @@ def env(path: Path | None, url: str | None, shell: str | None, *, show_key: bool
     form = _FORMS.get(shell or _own_shell(), _POSIX)
     if proxy.is_open:
         token = form.quoted(NO_KEY)
+        if find(path) is None:
+            say("no master key is known here; if the proxy wants one, set LLMROUTE_MASTER_KEY")
     elif show_key and proxy.key is not None:
         token = form.quoted(proxy.key)
     else:

@@ -12,7 +12,16 @@ from typing import Any
 import anyio
 import typer
 
-from llmroute import Config, LLMRouteError, Record, Router, UnknownAliasError
+from llmroute import (
+    Config,
+    ConfigError,
+    LLMRouteError,
+    MisconfiguredError,
+    Record,
+    Router,
+    UnknownAliasError,
+    UnreachableError,
+)
 from llmroute.config import load_dict
 from llmroute.transport import Body, Reply, Timeouts, Transport
 from llmroute.transport.httpx import HttpxTransport
@@ -24,6 +33,8 @@ from llmroute_cli.running import presented
 __all__ = ["NotingTransport", "probe", "proxy_config"]
 
 _PATIENCE = 120.0  # seconds, for one try
+# What no other way of asking changes.
+_HOPELESS = (MisconfiguredError, UnknownAliasError, UnreachableError)
 # Room for a model that thinks before it speaks.
 _MAX_TOKENS = 1024
 _QUESTION: list[dict[str, Any]] = [{"role": "user", "content": "Name three rivers, nothing else."}]
@@ -47,7 +58,7 @@ def probe(model: str, path: Path | None, url: str | None, key: str | None) -> No
     config = load(path) if url is None else proxy_config(url, presented(key))
     try:
         tries = anyio.run(_try_all, config, model, url is not None)
-    except UnknownAliasError as error:
+    except _HOPELESS as error:
         raise fail(str(error), 1) from None
     table.show(
         ("try", "result", "first token ms", "ms", "in", "out", "answered by", ""),
@@ -66,7 +77,11 @@ def proxy_config(url: str, key: str | None) -> Config:
     if not url.startswith(("http://", "https://")):
         raise fail("--url must start with http:// or https://")
     proxy = {"provider": "anthropic", "base_url": url, **({"auth_token": key} if key else {})}
-    return load_dict({"deployments": {"proxy": proxy}, "aliases": {"*": "proxy"}}, {})
+    try:
+        return load_dict({"deployments": {"proxy": proxy}, "aliases": {"*": "proxy"}}, {})
+    except ConfigError as error:
+        about = [problem.text for problem in error.problems if problem.path.endswith("base_url")]
+        raise fail(f"--url {'; '.join(about) or 'and its key cannot be used'}") from None
 
 
 class NotingTransport:
@@ -165,7 +180,7 @@ async def _timed(way: Callable[[], Awaitable[None]], outcome: _Try) -> None:
     try:
         with anyio.fail_after(_PATIENCE):
             await way()
-    except UnknownAliasError:
+    except _HOPELESS:
         raise
     except LLMRouteError as error:
         outcome.problem = str(error)

@@ -14,7 +14,9 @@ from typing import Any
 import typer.main
 
 from llmroute.config import json_schema
+from llmroute.config.schema import cloud_schemas
 from llmroute_cli.main import app
+from llmroute_cli.platforms_reference import platforms_reference
 
 __all__ = ["cli_reference", "config_reference", "config_schema", "pages"]
 
@@ -132,6 +134,7 @@ def pages() -> dict[str, str]:
         "cli.md": cli_reference(),
         "config.md": config_reference(),
         "config.schema.json": config_schema(),
+        "platforms.md": platforms_reference(),
     }
 
 
@@ -140,8 +143,15 @@ def _native() -> Iterator[str]:
     yield "## The native dialect\n"
     yield "### `deployments.NAME`\n"
     yield "One way to serve a model; the name stands in logs, metrics and headers.\n"
-    for deployment in top["deployments"]["additionalProperties"]["anyOf"]:
-        yield from _table(deployment)
+    deployments = top["deployments"]["additionalProperties"]["anyOf"]
+    first, *others = [deployment["properties"] for deployment in deployments]
+    common = {n: s for n, s in first.items() if all(s == other.get(n) for other in others)}
+    yield from _table({"properties": common})
+    for deployment in deployments:
+        provider = deployment["properties"]["provider"]
+        own = {n: s for n, s in deployment["properties"].items() if n not in common}
+        yield f"With `provider: {provider['const']}`:\n"
+        yield from _table({**deployment, "properties": own})
     yield "### `aliases.NAME`\n"
     yield "What callers may ask for: a name, or a pattern with one `*`."
     yield "The value is a deployment, a list of deployments in order of preference, or settings."
@@ -164,8 +174,14 @@ def _litellm() -> Iterator[str]:
     yield "### `model_list[]`\n"
     yield from _table(entry)
     yield "### `model_list[].litellm_params`\n"
-    yield from _table(params)
-    yield "Settings of other providers (`aws_…`, `vertex_…`, `azure_…`) are accepted on their deployments.\n"
+    clouds = cloud_schemas()
+    theirs = {name for cloud in clouds.values() for name in cloud["properties"]}
+    own = {n: s for n, s in params["properties"].items() if n not in theirs}
+    yield from _table({**params, "properties": own})
+    for name, cloud in clouds.items():
+        yield f"With `model: {name}/…`:\n"
+        yield from _table(cloud)
+    yield "Settings of other providers are accepted, with a warning.\n"
     yield "### `model_list[].model_info`\n"
     yield "Notes of any other name are accepted, with a warning.\n"
     yield from _table(info)
@@ -220,14 +236,22 @@ def _default(setting: Mapping[str, Any]) -> str:
 
 
 def _kind(setting: Mapping[str, Any]) -> str:
-    kinds = [kind for kind in setting.get("anyOf", [setting]) if "pattern" not in kind]
+    kinds = [kind for kind in setting.get("anyOf", [setting]) if not _is_reference(kind)]
     return " or ".join(dict.fromkeys(map(_one_kind, kinds)))
+
+
+def _is_reference(kind: Mapping[str, Any]) -> bool:
+    return str(kind.get("pattern", "")).startswith(r"^os\.environ/")
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _one_kind(kind: Mapping[str, Any]) -> str:
     allowed = kind.get("enum") or ([kind["const"]] if "const" in kind else [])
     if allowed:
-        return ", ".join(f"`{value}`" for value in allowed)
+        return ", ".join(f"`{_shown(value)}`" for value in allowed)
     return _KINDS.get(kind.get("type", ""), "anything")
 
 

@@ -22,7 +22,7 @@ class Running(NamedTuple):
         url: Its address, without a slash at the end.
         key: Its master key; `None` where there is none or it is not known.
         variable: The environment variable that holds the key, if one does.
-        is_open: Whether it is known to want no key.
+        is_open: Whether it wants no key, as far as can be known here.
     """
 
     url: str
@@ -43,9 +43,8 @@ def running(path: Path | None, url: str | None) -> Running:
         # and need hold no provider's key.
         variable = key_variable(None, os.environ)
         key = os.environ[variable] if variable else None
-        return Running(
-            (url or "http://127.0.0.1:4000").rstrip("/"), key, variable, url is None and key is None
-        )
+        is_open = url is None and key is None and find(path) is None
+        return Running((url or "http://127.0.0.1:4000").rstrip("/"), key, variable, is_open)
     server = config.server
     host = server.host if server.host not in _ANY else "127.0.0.1"
     key = server.master_key.get_secret_value() if server.master_key else None

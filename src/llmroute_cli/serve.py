@@ -13,6 +13,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from llmroute.asgi import Proxy
 from llmroute.observe import LineLog
 from llmroute.transport.direct import DirectTransport
 from llmroute_cli.configuration import fail, key_variable, load, say
+from llmroute_cli.connection import Connection
 from llmroute_cli.env import NO_KEY
 from llmroute_cli.workers import supervise
 
@@ -153,14 +155,17 @@ def _keep_memory() -> None:
     mallopt(trim_threshold, 32 * 1024 * 1024)
 
 
-def proxy_server(config: Config) -> uvicorn.Server:
-    """Return the server of a proxy for `config`, to be run with a socket that listens."""
-    log = LineLog(sys.stderr.write, as_json=config.server.log == "json")
+def proxy_server(config: Config, write: Callable[[str], object] | None = None) -> uvicorn.Server:
+    """Return the server of a proxy for `config`, to be run with a socket that listens.
+
+    Its log goes to `write`, or else to stderr.
+    """
+    log = LineLog(write or sys.stderr.write, as_json=config.server.log == "json")
     router = Router(config, transport=DirectTransport(), observers=[log])
     settings = uvicorn.Config(
         Proxy(router),
         loop="auto",  # uvloop where there is one
-        http="httptools",
+        http=Connection,
         ws="none",
         interface="asgi3",
         lifespan="on",

@@ -45,10 +45,10 @@ def _config(upstream: str) -> str:
 
 
 class Gateway:
-    """A running proxy in front of the Anthropic upstream at `upstream`."""
+    """A running proxy: in front of the Anthropic upstream at `upstream`, or as `config` says."""
 
-    def __init__(self, upstream: str, folder: Path) -> None:
-        self._upstream = upstream
+    def __init__(self, upstream: str, folder: Path, config: str | None = None) -> None:
+        self._config = config or _config(upstream)
         self._folder = folder
         self._log = folder / "gateway.log"
         self.url = f"http://127.0.0.1:{_free_port()}"
@@ -60,7 +60,7 @@ class Gateway:
 
     def __enter__(self) -> Self:
         config = self._folder / "gateway.yaml"
-        config.write_text(_config(self._upstream))
+        config.write_text(self._config)
         port = self.url.rpartition(":")[2]
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(

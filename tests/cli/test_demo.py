@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import re
 import shlex
 import signal
 import socket
@@ -19,6 +20,10 @@ def test_once_it_shows_an_answer_and_ends(run):
     assert "> What is between us?" in program.lines
     assert "This is claude-sonnet-5-5, or rather a stand-in for it" in program.output
     program.wait_for("^answered by demo as claude-sonnet-5-5: first token")
+    # The log's line does not come in the middle of the answer.
+    assert ["answered by demo", "time="] == [
+        found[0] for line in program.lines if (found := re.match("answered by demo|time=", line))
+    ]
     assert "Traceback" not in program.output
 
 

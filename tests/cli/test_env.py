@@ -77,6 +77,8 @@ def test_without_a_configuration_the_proxy_is_where_it_usually_is(invoke):
 
     assert 0 == done.exit_code
     assert "export ANTHROPIC_BASE_URL=http://127.0.0.1:4000" in done.stdout
+    assert "export ANTHROPIC_AUTH_TOKEN=local" in done.stdout
+    assert "no master key is known here" in done.stderr
 
 
 def test_a_proxy_elsewhere_needs_no_configuration(invoke, tmp_path, monkeypatch):
@@ -98,6 +100,8 @@ def test_a_configuration_of_another_shell_is_passed_over(invoke, tmp_path):
 
     assert 0 == done.exit_code
     assert "passing over llmroute.yaml" in done.stderr
+    assert "LLMROUTE_MASTER_KEY is not set" in done.stderr
+    assert 'export ANTHROPIC_AUTH_TOKEN="$LLMROUTE_MASTER_KEY"' in done.stdout
     assert "export ANTHROPIC_BASE_URL=http://127.0.0.1:4000" in done.stdout
 
 

@@ -116,18 +116,34 @@ def test_the_key_may_be_given(invoke, serve, upstream):
 
     assert 0 == good.exit_code
     assert 1 == wrong.exit_code
-    assert {"FAIL"} == set(results(wrong).values())
+    assert wrong.stderr.startswith("401 authentication_error: The key that was sent is not one of")
     assert "sk-wrong" not in wrong.output
 
 
-def test_a_proxy_that_is_not_there_fails_in_every_way(invoke):
+def test_what_fails_in_every_way_is_one_line(invoke):
     done = invoke("test-model", "claude-x", "--url", "http://127.0.0.1:9")
 
-    assert 1 == done.exit_code
-    assert {"FAIL"} == set(results(done).values())
+    assert (1, "") == (done.exit_code, done.stdout)
+    assert "http://127.0.0.1:9: no connection\n" == done.stderr
 
 
 def test_an_address_without_a_scheme_is_wrong_usage(invoke):
     done = invoke("test-model", "claude-x", "--url", "127.0.0.1:4000")
 
     assert (2, "--url must start with http:// or https://\n") == (done.exit_code, done.stderr)
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        pytest.param(f"http://u:{MASTER_KEY}@127.0.0.1:9", "nothing more", id="user"),
+        pytest.param("http://127.0.0.1:99999", "is not an address", id="port"),
+        pytest.param("http://caf\u00e9.example", "is not an address", id="not-ascii"),
+    ],
+)
+def test_an_address_that_cannot_be_used_is_refused_without_being_shown(invoke, url, why):
+    done = invoke("test-model", "claude-x", "--url", url, "--key", "k")
+
+    assert 2 == done.exit_code
+    assert why in done.stderr
+    assert MASTER_KEY not in done.stderr

@@ -107,6 +107,9 @@ def test_the_master_key_is_found():
             "ANTHROPIC_BASE_URL", "http://[::1", "is not an address", id="half an address"
         ),
         pytest.param("ANTHROPIC_BASE_URL", "http://localhost:x", "is not an address", id="no port"),
+        pytest.param("ANTHROPIC_BASE_URL", "http://h\\x", "is not an address", id="backslash"),
+        pytest.param("ANTHROPIC_BASE_URL", "http://é.example", "is not an address", id="host"),
+        pytest.param("ANTHROPIC_BASE_URL", "http://h.example/é", "is not an address", id="path"),
         pytest.param("LLMROUTE_MASTER_KEY", "", "is empty", id="master key"),
     ],
 )

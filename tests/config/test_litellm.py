@@ -292,9 +292,13 @@ def test_prompts_that_are_too_long_have_an_alias_to_go_to():
     assert ["b", None, None] == [alias.when_too_long for alias in config.aliases.values()]
     assert [
         (
+            "litellm_settings.context_window_fallbacks",
+            "without effect in this version: a prompt that is too long is refused",
+        ),
+        (
             "litellm_settings.context_window_fallbacks[0].a[1]",
             "ignored: a prompt too long for one goes to one other",
-        )
+        ),
     ] == shown(config)
 
 
@@ -630,6 +634,32 @@ def test_what_is_so_anyway_gives_no_warning():
     config = load(entry(**dict.fromkeys(NOT_NEEDED["litellm_params"], True)), **sections)
 
     assert () == config.warnings
+
+
+def test_what_has_no_effect_yet_gives_one_warning_each():
+    config = load(
+        entry(rpm=1, tpm=2, max_parallel_requests=3),
+        router_settings={
+            "enable_pre_call_checks": True,
+            "routing_strategy": "latency-based-routing",
+            "context_window_fallbacks": [{"a": ["a"]}],
+        },
+    )
+
+    limit = "this limit is not enforced in this version"
+    assert {
+        "model_list[0].litellm_params.rpm": limit,
+        "model_list[0].litellm_params.tpm": limit,
+        "model_list[0].litellm_params.max_parallel_requests": limit,
+        "router_settings.routing_strategy": "taken as weighted in this version",
+        "router_settings.context_window_fallbacks": (
+            "without effect in this version: a prompt that is too long is refused"
+        ),
+    } == dict(shown(config))
+
+
+def test_a_limit_that_is_only_a_weight_gives_no_warning():
+    assert () == load(entry(rpm=1), entry(rpm=2)).warnings
 
 
 def test_settings_without_a_value_are_left_out():

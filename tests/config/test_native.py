@@ -91,6 +91,24 @@ def test_an_alias_is_a_name_a_list_or_settings(config):
     } == config.aliases
 
 
+def test_what_has_no_effect_yet_gives_one_warning_each():
+    data = minimal(rpm=1, tpm=2, max_parallel_requests=3)
+    data["aliases"]["b"] = {"deployments": "a", "strategy": "least_busy", "when_too_long": "a"}
+    data["routing"] = {"strategy": "lowest_price"}
+
+    limit = "this limit is not enforced in this version"
+    assert {
+        "deployments.a.rpm": limit,
+        "deployments.a.tpm": limit,
+        "deployments.a.max_parallel_requests": limit,
+        "aliases.b.strategy": "taken as weighted in this version",
+        "aliases.b.when_too_long": (
+            "without effect in this version: a prompt that is too long is refused"
+        ),
+        "routing.strategy": "taken as weighted in this version",
+    } == {warning.path: warning.text for warning in load_dict(data).warnings}
+
+
 def test_routing_and_server_are_as_written(config):
     assert Policy(retries=1, backoff=0.1, patience=2, cooldown=9) == config.policy
     assert (

@@ -53,6 +53,26 @@ YAML = [
         ["c.yaml:2: a.b: holds itself", "c.yaml:1: a: unknown setting"],
         id="recursion",
     ),
+    pytest.param(
+        "a: &x\n  <<: *x\n",
+        ["c.yaml:1: a: holds itself"],
+        id="merge-of-itself",
+    ),
+    pytest.param(
+        "a0: &a0 [1]\n" + "".join(f"a{n}: &a{n} [{f'*a{n - 1}, ' * 10}]\n" for n in range(1, 9)),
+        ["c.yaml: is too large, its aliases written out"],
+        id="aliases-of-aliases",
+    ),
+    pytest.param(
+        "a: " + "[" * 5000 + "]" * 5000,
+        ["c.yaml: is nested too deeply, or holds itself"],
+        id="deep",
+    ),
+    pytest.param(
+        "a0: &a0 [1]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}]\n" for n in range(1, 2000)),
+        ["c.yaml: is nested too deeply, or holds itself"],
+        id="deep-by-aliases",
+    ),
 ]
 
 
@@ -208,12 +228,12 @@ NATIVE = [
         id="key that is no text",
     ),
     pytest.param(
-        "deployments:\n  a: {provider: bedrok}\n  b: {provider: bedrock, region: x}\n  c: {}\n"
+        "deployments:\n  a: {provider: bedrok}\n  b: {provider: gemini, region: x}\n  c: {}\n"
         "  d: {provider: 4}\n  e:\n  f: 3\naliases:\n  x: [a, b, c, d, e, f]\n",
         [
             "c.yaml:2: deployments.a.provider: no provider is named 'bedrok' "
             "(did you mean 'bedrock'?)",
-            "c.yaml:3: deployments.b.provider: provider 'bedrock' is not part of this version of "
+            "c.yaml:3: deployments.b.provider: provider 'gemini' is not part of this version of "
             "llmroute",
             "c.yaml:4: deployments.c.provider: required, and not given",
             "c.yaml:5: deployments.d.provider: must be text",
@@ -372,9 +392,9 @@ LITELLM = [
         id="misspelt provider",
     ),
     pytest.param(
-        entry("    vertex_project: p\n    own_thing: 3\n    api_kye: k\n", model="vertex_ai/x"),
+        entry("    vertex_project: p\n    own_thing: 3\n    api_kye: k\n", model="gemini/x"),
         [
-            "c.yaml:4: model_list[0].litellm_params.model: provider 'vertex_ai' is not part of "
+            "c.yaml:4: model_list[0].litellm_params.model: provider 'gemini' is not part of "
             "this version of llmroute",
             "c.yaml:7: model_list[0].litellm_params.api_kye: unknown setting "
             "(did you mean 'api_key'?)",

@@ -29,6 +29,8 @@ FULL = {
         pytest.param({}, (0, 0, 0, 0), id="none"),
         pytest.param(dict.fromkeys(FULL), (0, 0, 0, 0), id="nulls"),
         pytest.param(dict.fromkeys(FULL, "7"), (0, 0, 0, 0), id="strings"),
+        pytest.param(dict.fromkeys(FULL, -1), (0, 0, 0, 0), id="negative"),
+        pytest.param(dict.fromkeys(FULL, 10**400), (0, 0, 0, 0), id="beyond-all-bounds"),
         pytest.param(dict.fromkeys(FULL, True), (0, 0, 0, 0), id="truths"),
         pytest.param({"output_tokens": 9, "novelty": {"a": 1}}, (0, 9, 0, 0), id="unknown-members"),
     ],

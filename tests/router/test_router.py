@@ -59,6 +59,25 @@ class Observed:
         self.records.append(record)
 
 
+@pytest.mark.parametrize(
+    ("strategy", "expected"),
+    [
+        pytest.param("listed", ["one", "one"], id="listed"),
+        pytest.param("weighted", ["one", "two"], id="weighted"),
+        pytest.param("least_busy", ["one", "two"], id="not-there-yet"),
+    ],
+)
+async def test_deployments_of_one_alias_are_taken_by_its_strategy(
+    upstream: FakeUpstream, strategy: str, expected: list[str]
+) -> None:
+    config = config_for(upstream.url, routing={"strategy": strategy})
+    draws = iter([0.9, 0.1, 0.1, 0.9])
+    async with llmroute.Router.from_dict(config, draw=lambda: next(draws)) as router:
+        answers = [await router.complete(model="both", **HELLO) for _ in range(2)]
+
+    assert expected == [answer.deployment for answer in answers]
+
+
 async def test_a_whole_answer_is_a_message(upstream: FakeUpstream) -> None:
     upstream.answer(message(["One moment.", tool_use("Bash", {"command": "ls"}, id="toolu_1")]))
     async with llmroute.Router.from_dict(config_for(upstream.url)) as router:
@@ -130,7 +149,7 @@ async def test_a_cancelled_call_closes_the_upstreams_connection(upstream: FakeUp
         tasks.cancel_scope.cancel()
     await received.awaited_close()
 
-    assert ["cancelled"] == [record.outcome for record in observed.records]
+    assert [("cancelled", 499)] == [(it.outcome, it.status) for it in observed.records]
 
 
 async def test_tokens_are_counted_or_estimated(upstream: FakeUpstream) -> None:

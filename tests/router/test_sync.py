@@ -95,11 +95,25 @@ def test_closing_may_be_repeated(router: llmroute.sync.Router) -> None:
     router.close()
 
 
+@pytest.mark.parametrize("name", ["complete", "stream", "count_tokens", "models"])
+def test_an_editor_shows_the_parameters_of_the_async_router(name: str) -> None:
+    shown, meant = getattr(llmroute.sync.Router, name), getattr(llmroute.Router, name)
+
+    assert inspect.signature(meant) == inspect.signature(shown)
+    assert meant.__doc__ == shown.__doc__
+
+
+def test_a_member_may_have_any_name(router: llmroute.sync.Router, upstream: FakeUpstream) -> None:
+    router.complete(model="claude-x", **{**HELLO, "self": 1})
+
+    assert 1 == upstream.requests[0].json["self"]
+
+
 def test_nothing_of_the_async_router_is_missing() -> None:
     def public(cls: type) -> set[str]:
         return {name for name, _ in inspect.getmembers(cls) if not name.startswith("_")}
 
     # `send` and what it is made of are for doors that have an event loop of their own.
-    doors = {"aclose", "forward", "model", "note", "send"}
+    doors = {"aclose", "forward", "model", "note", "send", "serves"}
     assert public(llmroute.Router) - doors == public(llmroute.sync.Router) - {"close", "config"}
     assert public(llmroute.MessageStream) == public(llmroute.sync.MessageStream)

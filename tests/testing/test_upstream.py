@@ -101,7 +101,7 @@ class TestAnswers:
     def test_a_failing_function_is_a_500_and_raises_when_the_upstream_stops(self):
         upstream = FakeUpstream()
         upstream.answer_with(lambda received: received.json["absent"])
-        with pytest.raises(KeyError, match="absent"), upstream:  # noqa: PT012
+        with pytest.raises(KeyError, match="absent"), upstream:
             client = connect(upstream)
             status, _ = ask(client)
             client.close()

@@ -84,6 +84,12 @@ def use_without_a_loop() -> Iterator[str]:
             yield from stream.text_stream
             assert_type(stream.message(), Message)
         assert_type(router.count_tokens(model="fast", messages=MESSAGES), int)
+        assert_type(router.models(), list[ModelInfo])
+        # Each of these is an error; were it none, the comment would be one.
+        router.complete(modle="fast", max_tokens=64, messages=MESSAGES)  # type: ignore[call-arg]
+        router.stream(model="fast", max_tokens="64", messages=MESSAGES)  # type: ignore[arg-type]
+        router.count_tokens(model="fast")  # type: ignore[call-arg]
+    llmroute.sync.Router.from_env(transprot=None)  # type: ignore[call-arg]
 
 
 def load() -> Config | None:

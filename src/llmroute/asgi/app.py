@@ -1,7 +1,8 @@
 """The ASGI app: a handful of routes, no framework.
 
-The two that carry the traffic are matched first; a request there is a body and headers, and the
-answer bytes, so there is nothing for a framework to do but copy.
+The doors, which carry the traffic, are matched first: each is one format in which clients ask and
+are answered.  A request there is a body and headers, and the answer bytes, so there is nothing for
+a framework to do but copy.
 """
 
 from __future__ import annotations
@@ -10,33 +11,29 @@ import time
 from collections.abc import Coroutine
 from typing import Any
 
-from llmroute.asgi import render
+from llmroute.asgi import bedrock, render
+from llmroute.asgi.bedrock import BedrockDoor
 from llmroute.asgi.client import ClientGoneError, ClientStream, Receive, Send, Watch
-from llmroute.asgi.passthrough import PassThrough, query_of
-from llmroute.errors import (
-    InvalidRequestError,
-    RequestError,
-    RequestTooLargeError,
-    UnknownAliasError,
-    UpstreamError,
-)
-from llmroute.keys import Caller, Keys
-from llmroute.messages.call import Call, Endpoint
+from llmroute.asgi.door import Door
+from llmroute.asgi.messages import MessagesDoor
+from llmroute.asgi.passthrough import PassThrough
+from llmroute.asgi.vertex import VertexDoor
+from llmroute.errors import RequestError, RequestTooLargeError, UpstreamError
+from llmroute.keys import Keys
+from llmroute.messages.call import Endpoint
 from llmroute.observe import Metrics, Record
 from llmroute.router import Answer, Router
-from llmroute.wire.envelope import Envelope
-from llmroute.wire.headers import Headers, first, upward
+from llmroute.wire.headers import Headers, first
 
 __all__ = ["Proxy"]
 
-# A base URL that ends in `/v1` makes clients ask for `/v1/v1/…`.  The value says whether a model
-# that is no alias is sent on as it is.
+# A base URL that ends in `/v1` makes clients ask for `/v1/v1/…`.
 _PATHS: tuple[tuple[str, Endpoint], ...] = (
     ("/messages", "messages"),
     ("/messages/count_tokens", "count_tokens"),
 )
-_ENDPOINTS: dict[str, tuple[Endpoint, bool]] = {
-    prefix + version + path: (endpoint, prefix != "")
+_DOORS: dict[str, MessagesDoor] = {
+    prefix + version + path: MessagesDoor(endpoint, passes_on=prefix != "")
     for prefix in ("", "/anthropic")
     for version in ("/v1", "/v1/v1")
     for path, endpoint in _PATHS
@@ -51,7 +48,8 @@ _HEALTH = {
 }
 _SERVED = (
     "POST /v1/messages, POST /v1/messages/count_tokens, GET /v1/models, GET /health, "
-    "GET /metrics, and the Anthropic API below /anthropic/"
+    "GET /metrics, the Anthropic API below /anthropic/, Amazon Bedrock's InvokeModel below "
+    "/bedrock/, and Vertex AI's rawPredict below /vertex/"
 )
 
 
@@ -67,7 +65,7 @@ class Proxy:
         self._router = router
         self._server = router.config.server
         self._keys = Keys(self._server.master_key)
-        self._pass_through = PassThrough(router)
+        self._pass_through = PassThrough(router, self._keys)
         self._metrics = Metrics() if metrics else None
         if self._metrics is not None:
             router.observers.append(self._metrics)
@@ -76,9 +74,9 @@ class Proxy:
         """Serve one ASGI connection scope."""
         match scope["type"]:
             case "http":
-                target = _ENDPOINTS.get(scope["path"])
-                if target is not None and scope["method"] == "POST":
-                    await self._messages(target, scope, receive, send)
+                door = self._door(scope) if scope["method"] == "POST" else None
+                if door is not None:
+                    await self._through(door, scope, receive, send)
                 else:
                     await self._other(scope, receive, send)
             case "lifespan":
@@ -92,79 +90,81 @@ class Proxy:
         await self._router.aclose()
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def _messages(
-        self, target: tuple[Endpoint, bool], scope: dict[str, Any], receive: Receive, send: Send
+    def _door(self, scope: dict[str, Any]) -> Door | None:
+        return (
+            _DOORS.get(scope["path"])
+            or BedrockDoor.of(self._router, scope)
+            or VertexDoor.of(self._router, scope)
+        )
+
+    async def _through(
+        self, door: Door, scope: dict[str, Any], receive: Receive, send: Send
     ) -> None:
-        endpoint, as_asked = target
         headers: Headers = scope["headers"]
-        record = Record(at=time.time(), endpoint=endpoint, outcome="refused")
+        record = Record(at=time.time(), endpoint=door.endpoint, outcome="refused")
         try:
             caller = self._keys.authenticate(headers)
             record.key = caller.key
             body = await _read_body(receive, headers, self._server.max_body_bytes)
-            call = _call(endpoint, Envelope.parse(body), scope, caller)
+            call = door.call(body, scope, caller)
         except RequestError as error:
-            record.status, record.error = error.status, str(error)
+            rendered = door.failure(error)
+            record.status, record.error = rendered.status, str(error)
             self._router.note(record)
-            await _respond(send, render.refusal(error))
+            await _respond(send, rendered)
             return
         except ClientGoneError:
             record.outcome, record.status = "cancelled", 499
             self._router.note(record)
             return
         stream = call.stream
-        otherwise = self._pass_through.deployment if as_asked else None
+        otherwise = self._pass_through.deployment if door.passes_on else None
         sending = self._router.send(call, otherwise=otherwise)
         # A stream may last for minutes, and need not keep its request in memory for as long.
         del body, call
+        answering = self._stream if stream else self._whole
         try:
             with Watch(receive):
-                await (self._stream(sending, send) if stream else self._whole(sending, send))
+                await answering(door, sending, send)
         except ClientGoneError:
             pass
 
-    async def _whole(self, sending: Coroutine[Any, Any, Answer], send: Send) -> None:
+    async def _whole(self, door: Door, sending: Coroutine[Any, Any, Answer], send: Send) -> None:
         try:
             answer = await sending
-        except UnknownAliasError as error:
-            await _respond(send, render.refusal(error))
+        except (RequestError, UpstreamError) as error:
+            await _respond(send, door.failure(error))
             return
-        except UpstreamError as error:
-            await _respond(send, render.failure(error))
-            return
-        headers = [*answer.head.headers, *render.own_headers(answer.head)]
         try:
-            await _respond(send, render.Rendered(answer.head.status, headers, answer.body))
+            await _respond(send, door.whole(answer))
         finally:
             await answer.aclose()
 
-    async def _stream(self, sending: Coroutine[Any, Any, Answer], send: Send) -> None:
-        with ClientStream(send, self._server.ping_after) as client:
+    async def _stream(self, door: Door, sending: Coroutine[Any, Any, Answer], send: Send) -> None:
+        after = self._server.ping_after
+        with ClientStream(send, after, door.ping, door.content_type) as client:
             try:
                 answer = await sending
-            except UnknownAliasError as error:
-                await _respond(send, render.refusal(error))
-                return
-            except UpstreamError as error:
+            except (RequestError, UpstreamError) as error:
                 await client.stop()
                 if client.begun:
-                    await client.end(render.as_event(error))
+                    await client.end(door.last(error))
                 else:
-                    await _respond(send, render.failure(error))
+                    await _respond(send, door.failure(error))
                 return
             try:
-                head = answer.head
-                await client.start(head.status, [*head.headers, *render.own_headers(head)])
+                await client.start(answer.head.status, door.begin(answer))
                 while events := await answer.receive():
-                    await client.write(events)
+                    await client.write(door.events(events))
                 await client.end()
             except UpstreamError as error:
-                await client.end(render.as_event(error))
+                await client.end(door.last(error))
             finally:
                 await answer.aclose()
 
     async def _other(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         method, path = scope["method"], scope["path"]
+        amazons = bedrock.is_below(scope)
         try:
             if path in ("/api/hello", "/anthropic/api/hello"):
                 rendered = render.Rendered(200, [], b"")
@@ -172,21 +172,21 @@ class Proxy:
                 rendered = render.plain(200, _HEALTH[path])
             else:
                 caller = self._keys.authenticate(scope["headers"])
-                if path.startswith("/anthropic/") and path not in _ENDPOINTS:
+                if path.startswith("/anthropic/") and path not in _DOORS:
                     await self._pass_through(scope, receive, send, caller)
                     return
-                rendered = await self._page(method, path)
-        except RequestError as error:
-            rendered = render.refusal(error)
-        except UpstreamError as error:
-            rendered = render.failure(error)
+                rendered = await (
+                    bedrock.page(self._router, scope) if amazons else self._page(method, path)
+                )
+        except (RequestError, UpstreamError) as error:
+            rendered = bedrock.failure(error) if amazons else render.failure(error)
         await _respond(send, rendered, head=method == "HEAD")
 
     async def _page(self, method: str, path: str) -> render.Rendered:
         """Answer what needs a key and no upstream."""
         name = path.removeprefix("/v1/v1/models").removeprefix("/v1/models")
-        if path in _ENDPOINTS or (method not in ("GET", "HEAD") and name != path):
-            return render.not_allowed("POST" if path in _ENDPOINTS else "GET, HEAD")
+        if path in _DOORS or (method not in ("GET", "HEAD") and name != path):
+            return render.not_allowed("POST" if path in _DOORS else "GET, HEAD")
         if name in ("", "/"):
             return render.plain(200, render.model_list(await self._router.models()))
         if name != path:
@@ -198,26 +198,6 @@ class Proxy:
     def _metrics_page(self, metrics: Metrics) -> render.Rendered:
         kind = b"text/plain; version=0.0.4; charset=utf-8"
         return render.Rendered(200, [(b"content-type", kind)], metrics.render())
-
-
-def _call(endpoint: Endpoint, body: Envelope, scope: dict[str, Any], caller: Caller) -> Call:
-    model = body.string("model")
-    if not model:
-        raise InvalidRequestError("model: Field required, a non-empty string")
-    headers: Headers = scope["headers"]
-    named = dict(headers)
-    return Call(
-        body,
-        model,
-        stream=endpoint == "messages" and body.is_true("stream"),
-        endpoint=endpoint,
-        query=query_of(scope),
-        headers=upward(headers),
-        client_auth=caller.client_auth,
-        key=caller.key,
-        session=named.get(b"x-claude-code-session-id", b"").decode("latin-1"),
-        agent=named.get(b"x-claude-code-agent-id", b"").decode("latin-1"),
-    )
 
 
 async def _read_body(receive: Receive, headers: Headers, limit: int) -> bytes:

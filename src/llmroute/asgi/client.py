@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from types import TracebackType
 from typing import Any, Self, TypeAlias
 
-from llmroute.messages.events import PING
 from llmroute.wire.headers import Headers
 
 __all__ = ["ClientGoneError", "ClientStream", "Message", "Receive", "Send", "Watch"]
@@ -23,7 +22,6 @@ _WATCH_AFTER = 0.05  # seconds
 # For proxies in front of us that would collect a stream before they pass it on (nginx reads the
 # second one), and for a stream we answer before the upstream has.
 _UNBUFFERED = [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
-_EVENT_STREAM = (b"content-type", b"text/event-stream; charset=utf-8")
 
 
 class ClientGoneError(Exception):
@@ -81,7 +79,7 @@ class ClientStream:
     """A streamed answer on its way to the client, with a ping into every long silence.
 
     If nothing has begun by the time of the first ping, the answer begins with it: status 200 and
-    an event stream, in which whatever the upstream says later follows as events. Claude Code
+    a stream, in which whatever the upstream says later follows as events. Claude Code
     waits 300 seconds for a byte, and load balancers less. (Measured with 2.1.330.)
 
     Attributes:
@@ -90,18 +88,24 @@ class ClientStream:
 
     __slots__ = (
         "_busy",
+        "_content_type",
         "_loop",
         "_ping",
         "_ping_after",
+        "_pinging",
         "_quiet_since",
         "_send",
         "_timer",
         "begun",
     )
 
-    def __init__(self, send: Send, ping_after: float) -> None:
-        """Prepare to ping after `ping_after` seconds of silence."""
+    def __init__(
+        self, send: Send, ping_after: float, ping: bytes, content_type: tuple[bytes, bytes]
+    ) -> None:
+        """Prepare to ping after `ping_after` seconds of silence, in a stream of this type."""
         self._send = send
+        self._pinging = ping
+        self._content_type = content_type
         self._ping_after = ping_after
         self._loop = asyncio.get_running_loop()
         self._quiet_since = self._loop.time()
@@ -132,7 +136,9 @@ class ClientStream:
         """Send the head, unless a ping came before it."""
         await self._settle()
         if not self.begun:
+            self._busy = True
             await self._head(status, headers)
+            self._busy = False
 
     async def write(self, data: bytes) -> None:
         """Send events; returns when the client is ready for more."""
@@ -175,5 +181,5 @@ class ClientStream:
     async def _send_ping(self) -> None:
         self._quiet_since = self._loop.time()
         if not self.begun:
-            await self._head(200, [_EVENT_STREAM])
-        await self._send({"type": "http.response.body", "body": PING, "more_body": True})
+            await self._head(200, [self._content_type])
+        await self._send({"type": "http.response.body", "body": self._pinging, "more_body": True})

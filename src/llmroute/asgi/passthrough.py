@@ -13,8 +13,14 @@ from typing import Any
 from urllib.parse import quote
 
 from llmroute.asgi.client import ClientGoneError, Message, Receive, Send, Watch
-from llmroute.errors import InvalidRequestError, StreamBrokenError, UnknownAliasError, UpstreamError
-from llmroute.keys import Caller
+from llmroute.errors import (
+    FaultError,
+    InvalidRequestError,
+    StreamBrokenError,
+    UnknownAliasError,
+    UpstreamError,
+)
+from llmroute.keys import Caller, Keys
 from llmroute.observe import Record
 from llmroute.providers.anthropic import AnthropicDeployment
 from llmroute.router import Router
@@ -40,6 +46,7 @@ _HOP_BY_HOP = frozenset(
 _STAYS_HERE = _HOP_BY_HOP | {
     b"authorization",
     b"cookie",
+    b"expect",
     b"forwarded",
     b"host",
     b"x-api-key",
@@ -47,7 +54,10 @@ _STAYS_HERE = _HOP_BY_HOP | {
 }
 # Every character but those that RFC 3986 leaves out altogether; `quote` adds letters and digits.
 _AS_SENT = "!$%&'()*+,/:;=?@[]-._~"
-_STAYS_THERE = _HOP_BY_HOP | {b"set-cookie"}
+# What tells the length of a body is not for the client to take out.
+_FRAMING = frozenset({b"content-length"})
+# A client that followed a redirect would take its key, which is ours, to another host.
+_STAYS_THERE = _HOP_BY_HOP | {b"location", b"set-cookie"}
 
 
 class PassThrough:
@@ -58,9 +68,10 @@ class PassThrough:
             `None` if there is none.
     """
 
-    def __init__(self, router: Router) -> None:
-        """Choose the deployment."""
+    def __init__(self, router: Router, keys: Keys) -> None:
+        """Choose the deployment; `keys` are those that must not reach it, in no header."""
         self._router = router
+        self._keys = keys
         candidates = [
             (not deployment.use_in_pass_through, name)
             for name, deployment in router.config.deployments.items()
@@ -97,7 +108,7 @@ class PassThrough:
                     self.deployment,
                     scope["method"],
                     path,
-                    headers=[h for h in scope["headers"] if h[0] not in _STAYS_HERE],
+                    headers=self._upward(scope["headers"]),
                     body=body.parts(),
                     client_auth=caller.client_auth,
                 )
@@ -116,6 +127,10 @@ class PassThrough:
         finally:
             record.duration = time.monotonic() - started
             self._router.note(record)
+
+    def _upward(self, headers: Headers) -> Headers:
+        stays = _STAYS_HERE | _named_by_connection(headers)
+        return [h for h in headers if h[0] not in stays and not self._keys.is_ours(h)]
 
 
 class _RequestBody:
@@ -148,6 +163,12 @@ class _RequestBody:
         return await self._receive()
 
 
+def _named_by_connection(headers: Headers) -> set[bytes]:
+    """Return the names of further headers that belong to the connection."""
+    lists = [value.lower().split(b",") for name, value in headers if name == b"connection"]
+    return {name.strip() for names in lists for name in names} - _FRAMING
+
+
 def _path(scope: dict[str, Any]) -> str:
     """Return the path below `/anthropic` as the client spelled it, with its query.
 
@@ -155,7 +176,10 @@ def _path(scope: dict[str, Any]) -> str:
         InvalidRequestError: It climbs out of the deployment's address.
     """
     raw = scope.get("raw_path") or scope["path"].encode()
-    path: str = raw.decode("latin-1").partition("?")[0].removeprefix("/anthropic")
+    path: str = raw.decode("latin-1").partition("?")[0]
+    if not path.startswith("/anthropic/"):
+        raise InvalidRequestError("The path must begin with /anthropic/, and no letter escaped.")
+    path = path.removeprefix("/anthropic")
     dots = scope["path"].replace("\\", "/").split("/")
     if ".." in dots or "." in dots:
         raise InvalidRequestError("The path may not contain '.' or '..' segments.")
@@ -171,11 +195,14 @@ def query_of(scope: dict[str, Any]) -> str:
 
 async def _relay(reply: Reply, send: Send, *, head: bool) -> None:
     try:
+        if reply.status > 599:
+            raise FaultError(f"answered {reply.status}, which is no status of HTTP")
+        stays = _STAYS_THERE | _named_by_connection(reply.headers)
         await send(
             {
                 "type": "http.response.start",
                 "status": reply.status,
-                "headers": [h for h in reply.headers if h[0] not in _STAYS_THERE],
+                "headers": [h for h in reply.headers if h[0] not in stays],
             }
         )
         while not head and (data := await reply.receive()):

@@ -16,7 +16,9 @@ __all__ = [
     "HEADERS",
     "Rendered",
     "as_event",
+    "described",
     "failure",
+    "final",
     "model_list",
     "model_object",
     "not_allowed",
@@ -35,6 +37,10 @@ HEADERS = {
 """Our own response headers: which deployment answered, its model, after how many attempts, and
 whether a token count is an estimate."""
 
+# What no header may hold becomes a question mark.
+_PRINTABLE = bytes.maketrans(bytes([*range(32), 127]), b"?" * 33)
+_LONGEST = 200  # characters of a name in a header
+
 _JSON = (b"content-type", b"application/json")
 _FINAL = (b"x-should-retry", b"false")
 
@@ -50,15 +56,25 @@ class Rendered(NamedTuple):
 def own_headers(head: Head) -> list[tuple[bytes, bytes]]:
     """Say which deployment and model answered."""
     return [
-        (HEADERS["deployment"], head.deployment.encode("utf-8", "replace")),
-        (HEADERS["model"], head.model.encode("utf-8", "replace")),
+        (HEADERS["deployment"], _value(head.deployment)),
+        (HEADERS["model"], _value(head.model)),
         (HEADERS["attempts"], str(head.attempts).encode()),
     ]
+
+
+def _value(text: str) -> bytes:
+    """Write a header's value; the caller may have chosen it, where an alias has a `*`."""
+    return text[:_LONGEST].encode("utf-8", "replace").translate(_PRINTABLE)
 
 
 def plain(status: int, data: Any) -> Rendered:
     """Answer with JSON."""
     return Rendered(status, [_JSON], msgspec.json.encode(data))
+
+
+def final(status: int, data: Any, *headers: tuple[bytes, bytes]) -> Rendered:
+    """Answer with JSON, and say that asking again will not help."""
+    return Rendered(status, [_JSON, _FINAL, *headers], msgspec.json.encode(data))
 
 
 def not_found(message: str) -> Rendered:
@@ -78,13 +94,15 @@ def refusal(error: RequestError) -> Rendered:
     return Rendered(error.status, [_JSON, _FINAL], body)
 
 
-def failure(error: UpstreamError) -> Rendered:
+def failure(error: RequestError | UpstreamError) -> Rendered:
     """Answer with what the upstream said, as it said it, or say why it said nothing.
 
     Claude Code recovers from errors by their wording and believes `retry-after`, so neither is
     touched. One thing is added: where the upstream refused the credential that is configured here,
     the client need not try ten times more.
     """
+    if isinstance(error, RequestError):
+        return refusal(error)
     headers = [*downward(error.headers), *_origin(error)]
     final = isinstance(error, MisconfiguredError) and error.status in (401, 403)
     if final and not any(name == b"x-should-retry" for name, _ in headers):
@@ -99,11 +117,22 @@ def failure(error: UpstreamError) -> Rendered:
     return Rendered(error.status, [_JSON, *headers], _composed(error))
 
 
-def as_event(error: UpstreamError) -> bytes:
+def as_event(error: RequestError | UpstreamError) -> bytes:
     """Word an error as the last event of a stream that has been answered 200 already."""
+    if isinstance(error, RequestError):
+        return error_event(error_body(error.type, str(error)))
     if error.event:
         return error.event
     return error_event(error.body if _is_error(error.body) else _composed(error))
+
+
+def described(error: RequestError | UpstreamError) -> tuple[str, str]:
+    """Return Anthropic's name for an error, and what it says, to be told in other words."""
+    if isinstance(error, RequestError):
+        return error.type, str(error)
+    body = error.body if _is_error(error.body) else _composed(error)
+    inner = msgspec.json.decode(body)["error"]
+    return str(inner.get("type") or error_type(error.status)), str(inner.get("message") or error)
 
 
 def _is_error(body: bytes) -> bool:
@@ -123,7 +152,7 @@ def _origin(error: UpstreamError) -> list[tuple[bytes, bytes]]:
     if not error.deployment:
         return []
     return [
-        (HEADERS["deployment"], error.deployment.encode("utf-8", "replace")),
+        (HEADERS["deployment"], _value(error.deployment)),
         (HEADERS["attempts"], str(error.attempts).encode()),
     ]
 

@@ -21,6 +21,8 @@ Path: TypeAlias = tuple[str | int, ...]
 _TAG = "tag:yaml.org,2002:"
 _TEXT = frozenset({_TAG + "str", _TAG + "timestamp", _TAG + "value"})
 _SCALARS = yaml.constructor.SafeConstructor
+_MOST_NODES = 250_000
+_TOO_DEEP = "is nested too deeply, or holds itself"
 _QUOTED = re.compile(r" ?'(?!<)[^']*'")
 
 
@@ -150,7 +152,10 @@ def _nearest(places: Mapping[Path, _Place], path: Path) -> tuple[str, int, str]:
 def from_data(data: Mapping[str, Any], name: str) -> Source:
     """Take a copy of settings that come from a program; they have no lines."""
     problems: dict[Path, str] = {}
-    copy = _copied(data, (), problems)
+    try:
+        copy = _copied(data, (), problems)
+    except RecursionError:
+        return Source({}, {(): _Place(name, 0, ())}, {(): _TOO_DEEP})
     return Source(copy, {(): _Place(name, 0, ())}, problems)
 
 
@@ -167,6 +172,16 @@ def _copied(value: Any, path: Path, problems: dict[Path, str]) -> Any:
 
 def from_yaml(text: str, file: str) -> Source:
     """Read YAML; what is wrong with it stands in the result's `problems`."""
+    try:
+        return _read(text, file)
+    except RecursionError:
+        problem = _TOO_DEEP
+    except _TooLargeError:
+        problem = "is too large, its aliases written out"
+    return Source({}, {(): _Place(file, 0, ())}, {(): problem})
+
+
+def _read(text: str, file: str) -> Source:
     places: dict[Path, _Place] = {(): _Place(file, 0, ())}
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -195,6 +210,10 @@ def _plain(problem: str) -> str:
     return _QUOTED.sub("", problem)
 
 
+class _TooLargeError(Exception):
+    """There is more in a file than settings: aliases of aliases, which double with each level."""
+
+
 class _Builder:
     """Turns YAML's nodes into data, noting the line of each."""
 
@@ -203,12 +222,13 @@ class _Builder:
         self._file = file
         self._places = places
         self._open: set[int] = set()
+        self._built = 0
         self._scalars = _SCALARS()
 
     def mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
         data: dict[str, Any] = {}
         for merged in reversed(list(_merged(node))):
-            data |= self._inside(merged, path, self.mapping)
+            data |= self._inside(merged, path, self.mapping) or {}
         seen: set[str] = set()
         for key_node, value_node in node.value:
             if key_node.tag == _TAG + "merge":
@@ -225,6 +245,7 @@ class _Builder:
         return data
 
     def _value(self, node: yaml.Node, path: Path) -> Any:
+        self._count()
         if isinstance(node, yaml.MappingNode):
             return self._inside(node, path, self.mapping)
         if isinstance(node, yaml.SequenceNode):
@@ -245,7 +266,13 @@ class _Builder:
             items.append(self._value(item, here))
         return items
 
+    def _count(self) -> None:
+        self._built += 1
+        if self._built > _MOST_NODES:
+            raise _TooLargeError
+
     def _inside(self, node: Any, path: Path, build: Any) -> Any:
+        self._count()
         if id(node) in self._open:
             self.problems[path] = "holds itself"
             return None

@@ -118,6 +118,7 @@ def _entries(document: Document, environ: Mapping[str, str], sections: Sections)
         credentials=_credentials(document),
         environ=environ,
         forwarding=_forwarding(document, sections),
+        refreshing=sections.own.enable_azure_ad_token_refresh,
     )
     entries = []
     for index, item in enumerate(listed):

@@ -15,6 +15,10 @@ from llmroute.config.environment import (
     is_loopback,
     normalised,
 )
+from llmroute.config.extras import check_installed
+from llmroute.config.later import warn_of_limits
+from llmroute.config.litellm_cloud import Given, Taken
+from llmroute.config.litellm_clouds import CLOUDS
 from llmroute.config.litellm_keys import IGNORED, NOT_NEEDED, prefixed
 from llmroute.config.litellm_model import LitellmParams, ModelEntry, ModelInfo
 from llmroute.config.model import Price
@@ -32,6 +36,7 @@ _PRICES = {
     "cache_write": "cache_creation_input_token_cost",
     "cache_write_1h": "cache_creation_input_token_cost_above_1hr",
 }
+_SERVED = frozenset({"anthropic", *CLOUDS})
 _GUESSES = (("claude-", "anthropic"), ("gpt-", "openai"), ("gemini-", "vertex_ai"))
 _AUTH_HEADERS = frozenset({"authorization", "x-api-key"})
 _OWN_FORMAT = "/v1/messages"
@@ -47,6 +52,7 @@ class Defaults(NamedTuple):
         credentials: The named credentials, each with its place.
         environ: The environment, the file's own variables included.
         forwarding: Aliases whose callers' credentials are forwarded; `None` for all.
+        refreshing: Whether Azure's tokens may be those of this machine.
     """
 
     timeout: float | None
@@ -55,6 +61,7 @@ class Defaults(NamedTuple):
     credentials: Mapping[str, tuple[Path, dict[str, Any]]]
     environ: Mapping[str, str]
     forwarding: frozenset[str] | None
+    refreshing: bool
 
 
 class Entry(NamedTuple):
@@ -191,7 +198,12 @@ class _Reading:
         self._given |= own
         self._places |= {key: (*at, key) for key in own}
         self._provider, self._model, self._no = self._provider_and_model()
-        kept = accepted(document, "litellm_params", self._given, self._places)
+        self._cloud = None if self._no else CLOUDS.get(self._provider)
+        common, self._own = self._given, {}
+        if (cloud := self._cloud) is not None:
+            self._own = {key: value for key, value in self._given.items() if cloud.owns(key)}
+            common = {key: v for key, v in self._given.items() if key not in self._own}
+        kept = accepted(document, "litellm_params", common, self._places)
         if self._no:
             # Another provider's settings are not known here; a slip in a common one still shows.
             fields = LitellmParams.model_fields
@@ -248,13 +260,16 @@ class _Reading:
         else:
             provider = next((p for start, p in _GUESSES if full.startswith(start)), "")
             model = full
+        no: str | None
         if not provider:
             no = "names no provider; write it before the model, as in anthropic/claude-sonnet-5"
+        elif provider in CLOUDS:
+            no = CLOUDS[provider].refusal(model) if model else None
         elif self._speaks_messages():
             return provider, model, None
         else:
             shown = quoted(self._document, path, provider)
-            no = refusal(provider, shown, LITELLM_NAMES) or ""
+            no = refusal(provider, shown, _SERVED, LITELLM_NAMES)
         if no:
             self._document.wrong(path, no)
         elif not model:
@@ -279,40 +294,79 @@ class _Reading:
             more = getattr(params, name)
             check_headers(document, more, places.get(name, self._at))
             headers |= more
-        base, base_at = self._base(params)
-        forward = self._forward(alias, base, base_at)
         settings: dict[str, Any] = {
-            "provider": "anthropic",
             "model": self._model,
-            "base_url": base,
             "headers": headers,
             "extra_body": params.extra_body,
             "stream_timeout": params.stream_timeout or self._defaults.stream_timeout,
             "order": params.order,
             "weight": params.weight,
             "max_parallel_requests": params.max_parallel_requests,
-            "forward_client_auth": forward,
-            "use_in_pass_through": params.use_in_pass_through,
         }
-        settings |= self._credential(params, base, forward=forward, headers=headers)
         if timeout := params.timeout or self._defaults.timeout:
             settings["timeout"] = timeout
         if self._defaults.limits:
             settings |= {"rpm": params.rpm, "tpm": params.tpm}
+        if self._cloud:
+            settings["base_model"] = self._info.base_model
+        taken = self._in_cloud(params) if self._cloud else self._anthropic(alias, params, headers)
+        settings |= taken.settings
         settings = {name: value for name, value in settings.items() if value is not None}
-        origins = {**places, "base_url": base_at}
-        return validated(document, AnthropicDeployment, settings, self._at, origins=origins)
+        origins = {**places, **taken.origins}
+        warn_of_limits(self._document, {name: places[name] for name in settings if name in places})
+        model = self._cloud.deployment if self._cloud else AnthropicDeployment
+        deployment = validated(document, model, settings, self._at, origins=origins)
+        if deployment is not None:
+            check_installed(document, deployment, self._at)
+        return deployment
+
+    def _in_cloud(self, params: LitellmParams) -> Taken:
+        cloud, document = self._cloud, self._document
+        assert cloud is not None  # noqa: S101 - the caller has asked
+        own = validated(document, cloud.params, self._own, self._at, origins=self._places)
+        if params.use_in_pass_through:
+            document.warn(self._places["use_in_pass_through"], "ignored: only Anthropic's API is")
+        base, base_at = self._given_base(params)
+        return cloud.take(
+            Given(
+                document=document,
+                at=self._at,
+                places=self._places,
+                model=self._model,
+                own=own or cloud.params(),
+                base=base,
+                base_at=base_at,
+                api_key=params.api_key,
+                environ=self._defaults.environ,
+                refreshing=self._defaults.refreshing,
+            )
+        )
+
+    def _anthropic(self, alias: str, params: LitellmParams, headers: Mapping[str, str]) -> Taken:
+        base, base_at = self._base(params)
+        forward = self._forward(alias, base, base_at)
+        settings: dict[str, Any] = {
+            "base_url": base,
+            "forward_client_auth": forward,
+            "use_in_pass_through": params.use_in_pass_through,
+        }
+        settings |= self._credential(params, base, forward=forward, headers=headers)
+        return Taken(settings, {"base_url": base_at})
+
+    def _given_base(self, params: LitellmParams) -> tuple[str | None, Path]:
+        """Return the address the entry names, and where it stands."""
+        if params.api_base and params.base_url and params.api_base != params.base_url:
+            self._document.wrong(self._places["base_url"], "is another address than api_base")
+        for name in ("api_base", "base_url"):
+            if name in self._given:
+                return getattr(params, name), self._places[name]
+        return None, (*self._at, "api_base")
 
     def _base(self, params: LitellmParams) -> tuple[str | None, Path]:
         """Return the upstream's address and where it stands."""
-        for name in ("api_base", "base_url"):
-            if name in self._given:
-                value = getattr(params, name)
-                if params.api_base and params.base_url and params.api_base != params.base_url:
-                    self._document.wrong(
-                        self._places["base_url"], "is another address than api_base"
-                    )
-                return (normalised(value) if value else None), self._places[name]
+        given, given_at = self._given_base(params)
+        if given_at in self._places.values():
+            return (normalised(given) if given else None), given_at
         base = anthropic_base(self._defaults.environ)
         if base.own_proxy:
             self._document.warn(

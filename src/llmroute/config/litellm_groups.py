@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from llmroute.config.document import Document, Path
+from llmroute.config.later import warn_of_length, warn_of_strategy
 from llmroute.config.litellm_deployment import Entry
 from llmroute.config.litellm_model import (
     STRATEGIES,
@@ -60,10 +61,8 @@ class Groups:
             by_name.setdefault(entry.alias, []).append(entry)
         for alias, members in by_name.items():
             self._add_group(alias, members, STRATEGIES[sections.router.routing_strategy])
-        if sections.router.routing_strategy.startswith("usage-based"):
-            document.warn(
-                ("router_settings", "routing_strategy"), "taken as least-busy, the nearest there is"
-            )
+        strategy = STRATEGIES[sections.router.routing_strategy]
+        warn_of_strategy(document, strategy, ("router_settings", "routing_strategy"))
 
     def _add_group(self, alias: str, members: list[Entry], strategy: str) -> None:
         weights = _weights(members)
@@ -131,7 +130,10 @@ class Groups:
         for alias, block in self.blocks.items():
             rest = [name for name in dict.fromkeys(general) if name != alias]
             block.setdefault("fallbacks", rest)
-        for alias, targets in self._fallbacks(sections, "context_window_fallbacks").items():
+        too_long = "context_window_fallbacks"
+        if (chosen := self._chosen(sections, too_long)) is not None:
+            warn_of_length(self._document, chosen[0])
+        for alias, targets in self._fallbacks(sections, too_long).items():
             for path, _ in targets[1:]:
                 self._document.warn(path, "ignored: a prompt too long for one goes to one other")
             for name in [alias] if alias != "*" else list(self.blocks):

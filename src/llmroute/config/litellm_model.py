@@ -92,7 +92,7 @@ class LitellmParams(Settings):
     tpm: int | None = Field(None, gt=0)
     """Tokens a minute: the weight, where no entry has a weight or an `rpm`; a limit likewise."""
     max_parallel_requests: int | None = Field(None, gt=0)
-    """Requests the deployment takes at once."""
+    """Requests the deployment takes at once; not enforced in this version."""
     use_in_pass_through: bool = False
     """Serve what comes in under `/anthropic` and names no alias."""
     input_cost_per_token: float | None = Field(None, ge=0)
@@ -158,9 +158,12 @@ class LitellmSettings(Settings):
     fallbacks: list[Any] | None = None
     """Aliases to go on with, by alias or `"*"`; `router_settings` stands above it."""
     context_window_fallbacks: list[Any] | None = None
-    """The alias to use instead when a prompt is too long, by alias."""
+    """The alias to use instead when a prompt is too long, by alias; without effect in this
+    version."""
     default_fallbacks: list[str] | None = None
     """The fallbacks of every alias that has none."""
+    enable_azure_ad_token_refresh: bool = False
+    """Foundry deployments without any credential use the identity of the machine this runs on."""
     json_logs: bool = False
     """Write the log as JSON."""
     model_group_settings: dict[str, Any] | None = None
@@ -171,7 +174,8 @@ class RouterSettings(Settings):
     """`router_settings`."""
 
     routing_strategy: RoutingStrategy = "simple-shuffle"
-    """How the next deployment is chosen among those of equal `order`."""
+    """How the next deployment is chosen among those of equal `order`; in this version all are taken
+    as `simple-shuffle`."""
     num_retries: int | None = Field(None, ge=0)
     """Further attempts at the same deployment."""
     retry_after: float | None = Field(None, ge=0)
@@ -187,15 +191,17 @@ class RouterSettings(Settings):
     fallbacks: list[Any] | None = None
     """Aliases to go on with, by alias or `"*"`."""
     context_window_fallbacks: list[Any] | None = None
-    """The alias to use instead when a prompt is too long, by alias."""
+    """The alias to use instead when a prompt is too long, by alias; without effect in this
+    version."""
     default_fallbacks: list[str] | None = None
     """The fallbacks of every alias that has none."""
     model_group_alias: dict[str, Any] | None = None
     """Further names: `name: alias`, or `name: {model: alias, hidden: true}`."""
     enable_pre_call_checks: bool = False
-    """With it, `rpm` and `tpm` are limits."""
+    """With it, `rpm` and `tpm` are limits; not enforced in this version."""
     optional_pre_call_checks: list[str] | None = None
-    """With `enforce_model_rate_limits` among them, `rpm` and `tpm` are limits."""
+    """With `enforce_model_rate_limits` among them, `rpm` and `tpm` are limits; not enforced in this
+    version."""
 
 
 class GeneralSettings(Settings):

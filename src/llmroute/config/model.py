@@ -37,9 +37,11 @@ class Alias(Settings):
     fallbacks: tuple[str, ...] = ()
     """Aliases to go on with when every deployment failed, in order."""
     when_too_long: str | None = None
-    """The alias to use instead when a prompt is too long for this one."""
+    """The alias to use instead when a prompt is too long for this one; without effect in this
+    version."""
     strategy: Strategy = "listed"
-    """How the next deployment is chosen among those of equal `order`."""
+    """How the next deployment is chosen among those of equal `order`; in this version all but
+    `listed` are taken as `weighted`."""
     hidden: bool = False
     """Keep it out of `/v1/models`; it can be asked for all the same."""
     display_name: str | None = None

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from llmroute.config import aws, google
 from llmroute.config.document import Document, Path
 from llmroute.config.environment import master_key
+from llmroute.config.extras import check_installed
+from llmroute.config.later import warn_of_length, warn_of_limits, warn_of_strategy
 from llmroute.config.model import Alias, Config, Routing, Server
 from llmroute.config.provider_names import PLANNED, refusal
 from llmroute.config.validation import (
@@ -18,6 +21,8 @@ from llmroute.config.validation import (
     validated,
 )
 from llmroute.providers import PROVIDERS, Deployment
+from llmroute.providers.bedrock import BedrockDeployment
+from llmroute.providers.vertex import VertexDeployment
 from llmroute.routing.aliases import Aliases
 
 __all__ = ["TOP", "read"]
@@ -38,8 +43,9 @@ def read(document: Document, environ: Mapping[str, str]) -> Config:
         document, Server, section(document, data.get("server"), ("server",)), ("server",)
     )
     routing, server = routing or Routing(), server or Server()
+    warn_of_strategy(document, routing.strategy, ("routing", "strategy"))
     declared = section(document, data.get("deployments"), ("deployments",))
-    deployments = _deployments(document, declared)
+    deployments = _deployments(document, declared, environ)
     aliases = _aliases(document, declared, deployments, routing)
     if not declared:
         document.wrong(("deployments",), "no models: name at least one deployment")
@@ -56,7 +62,9 @@ def read(document: Document, environ: Mapping[str, str]) -> Config:
     )
 
 
-def _deployments(document: Document, declared: Mapping[str, Any]) -> dict[str, Deployment]:
+def _deployments(
+    document: Document, declared: Mapping[str, Any], environ: Mapping[str, str]
+) -> dict[str, Deployment]:
     deployments = {}
     for name, value in declared.items():
         at: Path = ("deployments", name)
@@ -65,29 +73,42 @@ def _deployments(document: Document, declared: Mapping[str, Any]) -> dict[str, D
         settings = section(document, value, at)
         if settings is not value and value is not None:
             continue
-        deployment = _deployment(document, settings, at)
+        deployment = _deployment(document, settings, at, environ)
         if deployment is not None:
             deployments[name] = deployment
     return deployments
 
 
-def _deployment(document: Document, settings: dict[str, Any], at: Path) -> Deployment | None:
+def _deployment(
+    document: Document, settings: dict[str, Any], at: Path, environ: Mapping[str, str]
+) -> Deployment | None:
     place = (*at, "provider")
     provider = settings.get("provider")
     if not isinstance(provider, str):
         given = provider is not None or document.is_wrong(place)
         document.wrong(place, "must be text" if given else "required, and not given")
         return None
-    no = refusal(provider, quoted(document, place, provider), PLANNED)
+    no = refusal(provider, quoted(document, place, provider), PROVIDERS.keys(), PLANNED)
     if no:
         document.wrong(place, no)
         return None
     model: type[Deployment] = PROVIDERS[provider].deployment
+    if provider == "bedrock":
+        settings = aws.completed(settings, environ)
+    elif provider == "vertex":
+        settings = google.completed(settings, environ)
     deployment = validated(document, model, settings, at)
     if deployment is None:
         return None
+    if isinstance(deployment, BedrockDeployment):
+        aws.check(document, deployment, at)
+    elif isinstance(deployment, VertexDeployment):
+        google.check(document, deployment, at)
     check_headers(document, deployment.headers, (*at, "headers"))
     _check_credential(document, deployment, settings, at)
+    check_installed(document, deployment, at)
+    places = {name: (*at, name) for name, value in settings.items() if value is not None}
+    warn_of_limits(document, places)
     return deployment
 
 
@@ -96,7 +117,7 @@ def _check_credential(
 ) -> None:
     if "api_key" in settings and "auth_token" in settings:
         document.wrong((*at, "auth_token"), "stands beside api_key; one of them is too many")
-    elif not (
+    elif deployment.key_required and not (
         "api_key" in settings
         or "auth_token" in settings
         or deployment.base_url  # a server of one's own may ask for none
@@ -131,6 +152,10 @@ def _aliases(
         too_long = names(document, settings.get("when_too_long"), (*at, "when_too_long"))
         for path, other in (*fallbacks, *too_long):
             _check_alias(document, path, other, known, given)
+        for path, _ in too_long:
+            warn_of_length(document, path)
+        if "strategy" in settings:
+            warn_of_strategy(document, settings["strategy"], (*at, "strategy"))
         alias_settings = {**settings, "deployments": [n for _, n in chosen]}
         if "fallbacks" in settings:
             alias_settings["fallbacks"] = [n for _, n in fallbacks]

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from llmroute.config.validation import meant
-from llmroute.providers import PROVIDERS
 
 __all__ = ["LITELLM_NAMES", "PLANNED", "refusal"]
 
 PLANNED = frozenset(
     {
-        "bedrock",
-        "foundry",
         "gemini",
         "openai",
         "openai_compatible",
-        "vertex",
     }
 )
 
@@ -33,16 +31,17 @@ LITELLM_NAMES = frozenset(
 )
 
 
-def refusal(name: str, shown: str, known: frozenset[str]) -> str | None:
+def refusal(name: str, shown: str, served: Collection[str], known: frozenset[str]) -> str | None:
     """Say why there is no provider `name`; `None` if there is one.
 
     Args:
         name: The provider asked for.
         shown: The same as it may stand in a message.
+        served: Every name under which a provider is served in this dialect.
         known: Every name that means a provider in this dialect.
     """
-    if name in PROVIDERS:
+    if name in served:
         return None
     if name in known:
         return f"provider {shown} is not part of this version of llmroute"
-    return f"no provider is named {shown}{meant(name, known | PROVIDERS.keys())}"
+    return f"no provider is named {shown}{meant(name, {*known, *served})}"

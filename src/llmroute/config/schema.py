@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from llmroute.config.litellm_clouds import CLOUDS
 from llmroute.config.litellm_keys import IGNORED, NOT_NEEDED
 from llmroute.config.litellm_model import (
     CredentialEntry,
@@ -23,7 +24,7 @@ from llmroute.config.litellm_model import (
 from llmroute.config.model import Alias, Routing, Server
 from llmroute.providers import PROVIDERS
 
-__all__ = ["attribute_docs", "json_schema"]
+__all__ = ["attribute_docs", "cloud_schemas", "json_schema"]
 
 _REFERENCE = {"type": "string", "pattern": r"^os\.environ/|\$\{"}
 _NAMES: dict[str, Any] = {"type": "array", "items": {"type": "string"}}
@@ -65,6 +66,8 @@ def json_schema() -> dict[str, Any]:
         "server": _object(Server),
     }
     params = _object(LitellmParams, "litellm_params")
+    for own in cloud_schemas().values():
+        params["properties"] |= own["properties"]
     # Another provider's settings are not known here, and not reported as unknown.
     params["additionalProperties"] = True
     entry = _object(ModelEntry)
@@ -96,6 +99,11 @@ def json_schema() -> dict[str, Any]:
 _INCLUDING = {"required": ["include"]}
 
 
+def cloud_schemas() -> dict[str, dict[str, Any]]:
+    """Return the schema of what `litellm_params` may hold for each cloud alone."""
+    return {name: _object(cloud.params) for name, cloud in CLOUDS.items()}
+
+
 def _object(model: type[BaseModel], section: str = "") -> dict[str, Any]:
     schema = model.model_json_schema()
     docs = attribute_docs(model)
@@ -105,8 +113,8 @@ def _object(model: type[BaseModel], section: str = "") -> dict[str, Any]:
         schema["properties"].setdefault(name, text)
     for name in sorted(NOT_NEEDED.get(section, ())):
         schema["properties"][name] = {"description": "Accepted: it is so anyway."}
-    schema.pop("title", None)
-    schema.pop("description", None)
+    for name in ("title", "description", "$defs"):
+        schema.pop(name, None)
     return schema
 
 
@@ -115,14 +123,24 @@ def _setting(schema: dict[str, Any], doc: str | None) -> dict[str, Any]:
     kept = {key: schema[key] for key in ("default",) if schema.get(key) is not None}
     dropped = {"anyOf", "default", "description", "format", "title", "writeOnly"}
     kinds = [
-        {key: value for key, value in kind.items() if key not in dropped}
-        for kind in schema.get("anyOf", [schema])
+        {key: value for key, value in _inlined(kind).items() if key not in dropped}
+        for outer in schema.get("anyOf", [schema])
+        for kind in outer.get("anyOf", [outer])
         if kind.get("type") != "null"
     ]
     if any(kind.get("type") in {"boolean", "integer", "number"} for kind in kinds):
         kinds.append(_REFERENCE)
     described = {} if doc is None else {"description": doc}
     return (kinds[0] if len(kinds) == 1 else {"anyOf": kinds}) | kept | described
+
+
+def _inlined(kind: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a kind of value without references to blocks described elsewhere."""
+    if "$ref" in kind:
+        return {"type": "object"}
+    if "$ref" in kind.get("items", {}):
+        return {**kind, "items": {"type": "object"}}
+    return kind
 
 
 def _alias() -> dict[str, Any]:

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from llmroute.credentials.aws import aws_credential
+from llmroute.credentials.azure import AzureCredential
+from llmroute.credentials.google import GoogleCredential
 from llmroute.credentials.static import StaticCredential
 from llmroute.providers import Deployment, UpstreamRequest
+from llmroute.providers.bedrock import BedrockDeployment
+from llmroute.providers.foundry import FoundryDeployment
+from llmroute.providers.vertex import VertexDeployment
 from llmroute.wire.headers import Headers
 
 __all__ = ["Credential", "credential_for"]
@@ -13,6 +19,13 @@ __all__ = ["Credential", "credential_for"]
 
 class Credential(Protocol):
     """Signs requests to one deployment."""
+
+    async def completed(self, request: UpstreamRequest) -> UpstreamRequest:
+        """Return `request` with what only the credential knows of its address: a project.
+
+        Raises:
+            MisconfiguredError: It does not know.
+        """
 
     async def headers(self, request: UpstreamRequest) -> Headers:
         """Return the headers that carry the credential for `request`.
@@ -27,4 +40,10 @@ class Credential(Protocol):
 
 def credential_for(deployment: Deployment) -> Credential:
     """Return the credential a deployment's settings describe; nothing is fetched yet."""
+    if isinstance(deployment, BedrockDeployment):
+        return aws_credential(deployment)
+    if isinstance(deployment, FoundryDeployment) and deployment.obtains_token:
+        return AzureCredential(deployment)
+    if isinstance(deployment, VertexDeployment) and deployment.obtains_token:
+        return GoogleCredential(deployment)
     return StaticCredential(deployment.api_key, deployment.auth_token)

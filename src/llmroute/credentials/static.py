@@ -32,6 +32,10 @@ class StaticCredential:
             self._headers.append((b"authorization", b"Bearer " + token.encode()))
         self._oauth = token.startswith(_OAUTH_PREFIX)
 
+    async def completed(self, request: UpstreamRequest) -> UpstreamRequest:
+        """Return the request as it is."""
+        return request
+
     async def renew(self) -> bool:
         """Tell that there is no other."""
         return False

@@ -29,6 +29,7 @@ class Call:
         key: The name of the key that was presented; empty in process.
         session: Claude Code's session id, if there is one.
         agent: Claude Code's agent id, on a subagent's requests.
+        without: Betas and places that the deployment has refused, and that are left out.
         timeout: Seconds the caller will wait for the answer to begin, and then for each pause in
             it; `None` for the deployment's own.
     """
@@ -43,4 +44,5 @@ class Call:
     key: str = ""
     session: str = ""
     agent: str = ""
+    without: frozenset[str] = frozenset()
     timeout: float | None = None

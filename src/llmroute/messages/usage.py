@@ -8,6 +8,8 @@ from typing import Any
 
 __all__ = ["Usage", "merged"]
 
+_MOST = 2**53
+
 
 @dataclass(frozen=True, slots=True)
 class Usage:
@@ -55,4 +57,7 @@ def merged(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, An
 
 def _count(data: Mapping[str, Any], name: str) -> int:
     value = data.get(name)
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+    if not isinstance(value, int) or isinstance(value, bool):
+        return 0
+    # No upstream can have used more; a number of any length could not be added up, nor printed.
+    return value if 0 <= value <= _MOST else 0

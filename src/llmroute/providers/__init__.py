@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from llmroute.providers import anthropic
+from llmroute.providers import anthropic, bedrock, foundry, vertex
 from llmroute.providers._base import (
+    BridgedDeployment,
     Decoder,
     Deployment,
     Provider,
@@ -16,6 +17,7 @@ from llmroute.providers._base import (
 
 __all__ = [
     "PROVIDERS",
+    "BridgedDeployment",
     "Decoder",
     "Deployment",
     "Provider",
@@ -24,5 +26,10 @@ __all__ = [
     "native_error",
 ]
 
-_ROWS: tuple[Provider[Any], ...] = (anthropic.PROVIDER,)
+_ROWS: tuple[Provider[Any], ...] = (
+    anthropic.PROVIDER,
+    bedrock.PROVIDER,
+    foundry.PROVIDER,
+    vertex.PROVIDER,
+)
 PROVIDERS = {row.name: row for row in _ROWS}

@@ -6,9 +6,11 @@ A provider is a row: a settings class and three functions without I/O.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, Generic, NamedTuple, Protocol, TypeVar
+from functools import cached_property
+from typing import Annotated, Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -23,10 +25,23 @@ from llmroute.errors import (
     UpstreamError,
 )
 from llmroute.messages.call import Call
+from llmroute.platforms import Overrides
 from llmroute.wire.envelope import MALFORMED
 from llmroute.wire.headers import Headers, first
 
-__all__ = ["Decoder", "Deployment", "Provider", "UpstreamRequest", "event_error", "native_error"]
+__all__ = [
+    "BridgedDeployment",
+    "Decoder",
+    "Deployment",
+    "Provider",
+    "UpstreamRequest",
+    "event_error",
+    "native_error",
+]
+
+
+# As what is sent: other characters would have to be escaped, and a host name written in ASCII.
+_URL_TEXT = re.compile(r"https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~-]+)(:[0-9]+)?(/[!-~]*)?")
 
 
 def _base_url(value: str) -> str:
@@ -37,7 +52,7 @@ def _base_url(value: str) -> str:
         raise ValueError("must be scheme, host, port and path, and nothing more")
     try:
         parts = urlsplit(value)
-        usable = parts.hostname and parts.port != 0 and value.isprintable() and " " not in value
+        usable = parts.hostname and parts.port != 0 and _URL_TEXT.fullmatch(value)
     except ValueError:
         usable = False
     if not usable:
@@ -62,8 +77,11 @@ class Deployment(BaseModel):
         defer_build=True,
     )
 
+    key_required: ClassVar[bool] = True
+    """Whether there is no other credential than an `api_key` or an `auth_token`."""
+
     provider: str
-    """The kind of API: `anthropic`."""
+    """The kind of API."""
     model: str | None = None
     """The upstream's own name for the model; a `*` in it is replaced by what the alias's `*`
     matched; left out, the name that was asked for is sent."""
@@ -87,11 +105,12 @@ class Deployment(BaseModel):
     weight: float | None = Field(None, ge=0)
     """Share of the calls among deployments of equal order."""
     rpm: int | None = Field(None, gt=0)
-    """Requests a minute the deployment takes."""
+    """Requests a minute the deployment takes; in this version its share where it has no `weight`,
+    and no limit."""
     tpm: int | None = Field(None, gt=0)
-    """Tokens a minute the deployment takes."""
+    """Tokens a minute the deployment takes; likewise, where it has no `rpm` either."""
     max_parallel_requests: int | None = Field(None, gt=0)
-    """Requests the deployment takes at once."""
+    """Requests the deployment takes at once; not enforced in this version."""
     forward_client_auth: bool = False
     """Send the caller's own credential (a claude.ai login, say) to this deployment's host, and the
     configured one only where the caller brought none."""
@@ -99,6 +118,33 @@ class Deployment(BaseModel):
     """Sent as `x-api-key`; an OAuth token (`sk-ant-oat…`) as bearer."""
     auth_token: SecretStr | None = None
     """Sent as `Authorization: Bearer`."""
+
+
+class BridgedDeployment(Deployment):
+    """A deployment on a platform that takes a little less than the Anthropic API."""
+
+    base_model: str | None = None
+    """The Claude model this is (`claude-opus-5-5`), where its name at the platform does not tell:
+    an application inference profile, a deployment of your own naming."""
+    accept_betas: list[str] = Field(default_factory=list)
+    """Further `anthropic-beta` values that are sent there, with what they unlock."""
+    drop_betas: list[str] = Field(default_factory=list)
+    """`anthropic-beta` values that are left out, with what only they unlock."""
+    accept_members: list[str] = Field(default_factory=list)
+    """Further members of the request's top level that are sent there."""
+    drop_members: list[str] = Field(default_factory=list)
+    """Members that are left out: `metadata`, or one level down, `output_config.format`."""
+
+    @cached_property
+    def overrides(self) -> Overrides:
+        """The settings of this class, as `llmroute.platforms.bridge` takes them."""
+        return Overrides(
+            base_model=self.base_model,
+            accept_betas=frozenset(self.accept_betas),
+            drop_betas=frozenset(self.drop_betas),
+            accept_members=frozenset(self.accept_members),
+            drop_members=frozenset(self.drop_members),
+        )
 
 
 class UpstreamRequest(NamedTuple):
@@ -139,17 +185,22 @@ class Provider(Generic[D]):
         deployment: The settings class.
         prepare: Builds the unsigned request for a call, a deployment, and the upstream's model.
         error: What a status of 400 or more, with its headers and body, means.
-        decoder: Makes a decoder for one streamed answer; `None` where the upstream's stream is a
-            Messages event stream already.
+        decoder: Makes a decoder for one streamed answer; `None`, or made as `None`, where the
+            upstream's stream is a Messages event stream already.
+        refused: Reads off the message of a 400 which betas and places of a request it refuses,
+            where `prepare` can leave them out; `None` where nothing is ever left out.
         whole: Turns a whole answer's body into the Messages API's; `None` where it is that already.
+        address: Where a deployment without a `base_url` is, for people to see.
     """
 
     name: str
     deployment: type[D]
     prepare: Callable[[Call, D, str], UpstreamRequest]
     error: Callable[[int, Headers, bytes], UpstreamError]
-    decoder: Callable[[Call, D], Decoder] | None = None
+    decoder: Callable[[Call, D], Decoder | None] | None = None
     whole: Callable[[Call, bytes], bytes] | None = None
+    refused: Callable[[str], frozenset[str]] | None = None
+    address: Callable[[D], str] | None = None
 
 
 # What an error means, by its `error.type`, https://docs.claude.com/en/api/errors, and where that

@@ -8,6 +8,7 @@ replaced by another deployment's.
 from __future__ import annotations
 
 import random
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ import msgspec
 
 from llmroute.config import Config, load_dict, load_env, load_file
 from llmroute.errors import (
+    FaultError,
     InvalidRequestError,
     RejectedError,
     RequestError,
@@ -39,7 +41,7 @@ from llmroute.routing.aliases import Aliases, Match
 from llmroute.routing.plan import GiveUp, Plan, Try, Wait
 from llmroute.routing.select import Candidate, order
 from llmroute.transport import Body, Reply, Transport
-from llmroute.wire.envelope import Envelope
+from llmroute.wire.envelope import MALFORMED, Envelope
 from llmroute.wire.headers import Headers
 
 __all__ = ["Answer", "Head", "MessageStream", "Router"]
@@ -47,6 +49,13 @@ __all__ = ["Answer", "Head", "MessageStream", "Router"]
 _RETRIES_IN_PROCESS = 2
 """Retries of one deployment where the policy names no number and the caller is Python code, which
 does not retry by itself; as many as the Anthropic SDK makes."""
+
+# RFC 9110, section 5.6.2, in lower case; and what ends a header before its end.
+_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]+")
+_BREAKS = re.compile(rb"[\r\n\0]")
+
+# Characters of an unknown model's name that an error repeats.
+_LONGEST_SHOWN = 200
 
 
 class Router:
@@ -105,7 +114,7 @@ class Router:
         self._sleep = sleep
         self._draw = draw
         self._aliases = Aliases(config.aliases)
-        self._targets = {name: Target(name, d) for name, d in config.deployments.items()}
+        self._targets = {name: Target(name, d, clock) for name, d in config.deployments.items()}
         self._cooling: dict[str, float] = {}
 
     @classmethod
@@ -186,13 +195,16 @@ class Router:
             raise
         except UpstreamError as error:
             refused = isinstance(error, RejectedError)
-            if call.endpoint != "count_tokens" or refused:
+            counts = call.endpoint == "count_tokens" and not refused
+            estimated = _estimated(call, error, settle) if counts else None
+            if estimated is None:
                 record.status = 200 if error.event else error.status
                 settle("refused" if refused else "failed", Usage(), str(error))
                 raise
-            answer = _estimated(call, error, settle)
+            answer = estimated
         except BaseException:
-            # Cancelled: the caller went away while we were still trying.
+            # Cancelled: the caller went away while we were still trying, and got nothing.
+            record.status = 499
             settle("cancelled", Usage(), "")
             raise
         record.status, record.losses = answer.head.status, answer.head.losses
@@ -259,7 +271,8 @@ class Router:
                         error.deployment = name
                         record.attempts.append(Attempt(name, str(error)))
                         error.attempts = len(record.attempts)
-                        if not isinstance(error, RejectedError):
+                        # One that does not count may well answer.
+                        if call.endpoint == "messages" and not isinstance(error, RejectedError):
                             rest = max(policy.cooldown, error.retry_after or 0.0)
                             self._cooling[name] = self._clock() + rest
                         plan.failed(error)
@@ -294,7 +307,7 @@ class Router:
             names = order(
                 [self._candidate(name) for name in names],
                 self._cooling_now(),
-                weighted=alias.strategy == "weighted",
+                weighted=alias.strategy != "listed",
                 draws=[self._draw() for _ in names],
             )
         return [(name, match.model(self._targets[name].deployment.model, asked)) for name in names]
@@ -314,15 +327,17 @@ class Router:
         return set(self._cooling)
 
     def _unknown(self, asked: str) -> UnknownAliasError:
-        near = ", ".join(repr(name) for name in self._aliases.nearest(asked))
+        shown = asked if len(asked) <= _LONGEST_SHOWN else asked[:_LONGEST_SHOWN] + "…"
+        near = ", ".join(repr(name) for name in self._aliases.nearest(shown))
         return UnknownAliasError(
-            f"model not found: {asked}. No alias of {self.config.source} matches it"
+            f"model not found: {shown}. No alias of {self.config.source} matches it"
             + (f"; nearest: {near}." if near else "."),
             asked,
         )
 
     async def complete(
         self,
+        /,
         *,
         model: str,
         messages: Sequence[Mapping[str, Any]],
@@ -352,11 +367,12 @@ class Router:
         call = _call(members, headers, session=session, timeout=timeout)
         answer = await self.send(call, retries=_RETRIES_IN_PROCESS)
         await answer.aclose()
-        head, data = answer.head, msgspec.json.decode(answer.body)
+        head, data = answer.head, _decoded(answer)
         return Message(data, head.deployment, head.attempts, head.request_id)
 
     def stream(
         self,
+        /,
         *,
         model: str,
         messages: Sequence[Mapping[str, Any]],
@@ -377,6 +393,7 @@ class Router:
 
     async def count_tokens(
         self,
+        /,
         *,
         model: str,
         messages: Sequence[Mapping[str, Any]],
@@ -395,7 +412,10 @@ class Router:
         call = _call(members, headers, endpoint="count_tokens")
         answer = await self.send(call, retries=_RETRIES_IN_PROCESS)
         await answer.aclose()
-        return int(msgspec.json.decode(answer.body)["input_tokens"])
+        count = _decoded(answer).get("input_tokens")
+        if not isinstance(count, int):
+            raise _unusable(answer, "the answer holds no input_tokens")
+        return count
 
     async def models(self) -> list[ModelInfo]:
         """Return the aliases one can ask for; a pattern stands for the known names it matches."""
@@ -408,6 +428,10 @@ class Router:
             for each in names:
                 listed.setdefault(each, self._info(each, name))
         return list(listed.values())
+
+    def serves(self, model: str) -> bool:
+        """Tell whether an alias matches the name of a model."""
+        return self._aliases.find(model) is not None
 
     async def model(self, name: str) -> ModelInfo:
         """Return what is known of one alias.
@@ -464,14 +488,37 @@ def _call(members: Mapping[str, Any], headers: Mapping[str, str] | None, **rest:
         ]
     except UnicodeEncodeError:
         raise InvalidRequestError("headers: a value holds characters no header can carry") from None
+    if not all(_NAME.fullmatch(name) and not _BREAKS.search(value) for name, value in sent):
+        raise InvalidRequestError("headers: no header can have such a name, or a line break")
     return Call(Envelope.of(members), model, headers=sent, **rest)
+
+
+def _decoded(answer: Answer) -> dict[str, Any]:
+    """Read a whole answer, which is known to be an object; what is in it may still be malformed."""
+    try:
+        data: dict[str, Any] = msgspec.json.decode(answer.body)
+    except MALFORMED as error:
+        raise _unusable(answer, f"the answer is not valid JSON: {error}") from None
+    return data
+
+
+def _unusable(answer: Answer, why: str) -> FaultError:
+    error = FaultError(why)
+    error.deployment, error.attempts = answer.head.deployment, answer.head.attempts
+    return error
 
 
 def _estimated(
     call: Call, error: UpstreamError, settle: Callable[[Outcome, Usage, str], None]
-) -> Answer:
-    """Count by ourselves where the upstream does not: a client that gets no count may guess low."""
-    body = msgspec.json.decode(bytes(call.body))
+) -> Answer | None:
+    """Count by ourselves where the upstream does not: a client that gets no count may guess low.
+
+    There is no count of a body that cannot be read to its end.
+    """
+    try:
+        body = msgspec.json.decode(bytes(call.body))
+    except MALFORMED:
+        return None
     headers = [(b"content-type", b"application/json"), (b"x-llmroute-estimated", b"true")]
     return Answer(
         Head(200, headers, error.deployment, call.model, error.attempts),

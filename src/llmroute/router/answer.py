@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+import anyio
 
 from llmroute.errors import StreamBrokenError, UpstreamError
 from llmroute.messages.relay import Relay
@@ -14,6 +16,9 @@ from llmroute.transport import Reply
 from llmroute.wire.headers import Headers
 
 __all__ = ["Answer", "Head", "Settle"]
+
+# How long an upstream may take to end an answer in which all has been said.
+_LONGEST_END: Final = 0.5  # seconds
 
 Settle = Callable[[Outcome, Usage, str], None]
 """Told once how an answer ended: the outcome, what it used, and what went wrong."""
@@ -90,14 +95,13 @@ class Answer:
         if relay is None or reply is None:
             return b""
         try:
-            while True:
+            while not relay.complete and relay.error is None:
                 data = await reply.receive()
                 if not data:
                     return await self._end(relay)
-                if self._decoder is not None:
-                    data = self._decoder.feed(data)
-                if events := relay.feed(data):
+                if events := self._pass(relay, data):
                     return events
+            return await self._rest(relay, reply)
         except UpstreamError as error:
             if relay.complete or relay.error is not None:
                 # All that matters has been said; how the connection ended does not.
@@ -108,6 +112,22 @@ class Answer:
             self._over("broken", str(error))
             await self.aclose()
             raise
+
+    def _pass(self, relay: Relay, data: bytes) -> bytes:
+        return relay.feed(data if self._decoder is None else self._decoder.feed(data))
+
+    async def _rest(self, relay: Relay, reply: Reply) -> bytes:
+        """Return what comes after the message, or after an error: as a rule, only the end.
+
+        An upstream that does not end its answer is not waited for: its client would be.
+        """
+        events = b""
+        with anyio.move_on_after(_LONGEST_END):
+            while data := await reply.receive():
+                events += self._pass(relay, data)
+            events += await self._end(relay)
+        await self.aclose()
+        return events
 
     async def _end(self, relay: Relay) -> bytes:
         left = relay.feed(self._decoder.close()) if self._decoder is not None else b""

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from llmroute.credentials import Credential, credential_for
-from llmroute.errors import FaultError, InvalidRequestError, UpstreamError
+from llmroute.errors import (
+    FaultError,
+    InvalidRequestError,
+    MisconfiguredError,
+    RejectedError,
+    UpstreamError,
+)
 from llmroute.messages.call import Call
 from llmroute.messages.relay import Relay
 from llmroute.messages.usage import Usage
@@ -33,6 +41,14 @@ _REFUSED = frozenset({401, 403})
 _LARGEST_ERROR = 1_048_576
 # How much of a stream may come before its first event does.
 _LARGEST_START = 1_048_576
+# What a stream is once it has been decoded.
+_EVENT_STREAM = (b"content-type", b"text/event-stream; charset=utf-8")
+# Where an upstream names the request: Anthropic, AWS.
+_REQUEST_IDS = (b"request-id", b"x-amzn-requestid")
+# How often one call finds out what a platform refuses, which may name one thing at a time.
+_MOST_REFUSALS = 3
+# Seconds it is remembered; platforms learn, too.
+_REMEMBERED = 3600.0
 # How an event stream can begin; some servers send one under another content type.
 _SSE_START = (b"event:", b"data:", b":", b"id:", b"retry:")
 
@@ -50,10 +66,20 @@ _message = msgspec.json.Decoder(_Message).decode
 class Target:
     """A deployment, ready to be tried."""
 
-    __slots__ = ("_credential", "_provider", "_timeouts", "deployment", "name")
+    __slots__ = (
+        "_clock",
+        "_credential",
+        "_learned",
+        "_provider",
+        "_timeouts",
+        "deployment",
+        "name",
+    )
 
-    def __init__(self, name: str, deployment: Deployment) -> None:
+    def __init__(self, name: str, deployment: Deployment, clock: Callable[[], float]) -> None:
         self.name = name
+        self._clock = clock
+        self._learned: dict[str, dict[str, float]] = {}
         self.deployment = deployment
         self._provider: Provider[Any] = PROVIDERS[deployment.provider]
         self._credential: Credential = credential_for(deployment)
@@ -66,9 +92,41 @@ class Target:
     ) -> Answer:
         """Send `call` and return its answer once that has begun: whole, or with a first event.
 
+        Where a platform says what of a request it does not take, the request is sent again without
+        that, and so are those that follow for a while: on every turn of a conversation alike.
+
         Raises:
             UpstreamError: There is no answer, or it is an error.
         """
+        for _ in range(_MOST_REFUSALS):
+            if without := self._without(model):
+                call = dataclasses.replace(call, without=without)
+            try:
+                return await self._try(call, model, transport, attempts, settle)
+            except RejectedError as error:
+                if not self._learn(model, error, without):
+                    raise
+        return await self._try(call, model, transport, attempts, settle)
+
+    def _without(self, model: str) -> frozenset[str]:
+        learned = self._learned.get(model)
+        if not learned:
+            return frozenset()
+        now = self._clock()
+        return frozenset(name for name, until in learned.items() if until > now)
+
+    def _learn(self, model: str, error: RejectedError, known: frozenset[str]) -> bool:
+        """Remember what was refused; tell whether any of it is news."""
+        if self._provider.refused is None:
+            return False
+        news = self._provider.refused(str(error)) - known
+        until = self._clock() + _REMEMBERED
+        self._learned.setdefault(model, {}).update(dict.fromkeys(news, until))
+        return bool(news)
+
+    async def _try(
+        self, call: Call, model: str, transport: Transport, attempts: int, settle: Settle
+    ) -> Answer:
         provider, deployment = self._provider, self.deployment
         request = provider.prepare(call, deployment, model)
         timeouts = self._timeouts[call.stream]
@@ -79,10 +137,13 @@ class Target:
             await reply.aclose()
             reply = await self._send(request, call.client_auth, transport, timeouts)
         try:
+            compressed = first(reply.headers, b"content-encoding") not in (None, "", "identity")
             if reply.status >= 300:
-                body = await _read(reply, _LARGEST_ERROR)
+                _check_status(reply.status)
+                # What cannot be read here is no use to the client either.
+                body = b"" if compressed else await _read(reply, _LARGEST_ERROR)
                 raise provider.error(reply.status, reply.headers, body)
-            if first(reply.headers, b"content-encoding") not in (None, "", "identity"):
+            if compressed:
                 raise FaultError("the answer is compressed, which was not asked for")
             stream: tuple[Reply, Decoder | None, Relay, bytes] | None = None
             body, usage = b"", None
@@ -99,10 +160,13 @@ class Target:
         except BaseException:
             await reply.aclose()
             raise
-        request_id = first(reply.headers, b"request-id") or ""
+        request_id = next(filter(None, (first(reply.headers, n) for n in _REQUEST_IDS)), "")
+        headers = downward(reply.headers)
+        if stream is not None and stream[1] is not None:
+            headers = [_EVENT_STREAM, *(each for each in headers if each[0] != b"content-type")]
         head = Head(
             reply.status,
-            downward(reply.headers),
+            headers,
             self.name,
             model,
             attempts,
@@ -138,6 +202,7 @@ class Target:
         body: Body | None = None,
     ) -> Reply:
         """Sign a request, as late as can be, and send it; `body` takes the place of its own."""
+        request = await self._credential.completed(request)
         if self.deployment.forward_client_auth and client_auth:
             auth = client_auth
         else:
@@ -148,6 +213,14 @@ class Target:
             [*request.headers, *auth],
             request.body if body is None else body,
             timeouts,
+        )
+
+
+def _check_status(status: int) -> None:
+    """Refuse what is no error of an API: a client could not be answered with it."""
+    if not 400 <= status <= 599:
+        raise MisconfiguredError(
+            f"answered {status}, which is neither an answer nor an error; is its base_url right?"
         )
 
 

@@ -12,6 +12,7 @@
 Answers are made by functions and broken by their methods: `text("Hello").cut(after_events=4)`.
 """
 
+from llmroute.testing._sigv4 import AwsKey
 from llmroute.testing.answer import Answer
 from llmroute.testing.answers import (
     as_json,
@@ -23,21 +24,33 @@ from llmroute.testing.answers import (
     thinking,
     tool_use,
 )
+from llmroute.testing.bedrock import FakeBedrock, FakeSts, aws_error
 from llmroute.testing.clock import Clock
 from llmroute.testing.conversation import conversation
+from llmroute.testing.foundry import FakeEntra, FakeFoundry, azure_error
 from llmroute.testing.received import Received
 from llmroute.testing.upstream import Answering, FakeUpstream
+from llmroute.testing.vertex import FakeVertex, google_error
 
 __all__ = [
     "Answer",
     "Answering",
+    "AwsKey",
     "Clock",
+    "FakeBedrock",
+    "FakeEntra",
+    "FakeFoundry",
+    "FakeSts",
     "FakeUpstream",
+    "FakeVertex",
     "Received",
     "as_json",
+    "aws_error",
+    "azure_error",
     "conversation",
     "error",
     "events",
+    "google_error",
     "message",
     "raw",
     "text",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from itertools import pairwise
@@ -18,6 +18,7 @@ __all__ = [
     "Document",
     "Error",
     "Fault",
+    "Framing",
     "HeaderPairs",
     "Message",
     "Raw",
@@ -40,6 +41,12 @@ _USAGE = {
     "cache_read_input_tokens": 0,
     "output_tokens": 6,
 }
+
+
+Framing: TypeAlias = Callable[
+    [Sequence[bytes]], tuple[Sequence[tuple[str, str]], tuple[bytes, ...]]
+]
+"""Turns server-sent events into a stream of another kind, and tells its headers."""
 
 
 class Fault(Enum):
@@ -96,12 +103,14 @@ class Request(NamedTuple):
         stream: Whether the message is to be streamed.
         message_id: The answer's `id`.
         request_id: The `request-id` header's value.
+        path: What was asked.
     """
 
     model: str
     stream: bool
     message_id: str
     request_id: str
+    path: str = ""
 
 
 class Script(NamedTuple):
@@ -210,9 +219,11 @@ class Answer:
         """Write every byte of the body by itself."""
         return replace(self, _is_bytewise=True)
 
-    def script(self, request: Request) -> Script:
-        """Return what is sent in answer to `request`."""
+    def script(self, request: Request, framing: Framing | None = None) -> Script:
+        """Return what is sent in answer to `request`; `framing` is for streams that are not SSE."""
         defaults, is_stream, pieces = self._content(request)
+        if framing is not None and isinstance(self.content, Message | Stream) and is_stream:
+            defaults, pieces = framing(pieces)
         given = {name.lower() for name, _ in self.headers}
         places = sorted((_resolved(place, pieces) for place in self._places), key=itemgetter(0))
         offsets = {offset for offset, _ in places}

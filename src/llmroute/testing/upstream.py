@@ -18,7 +18,7 @@ from llmroute.testing.answer import Answer, Message, Request, Script
 from llmroute.testing.answers import error, text
 from llmroute.testing.received import Received
 
-__all__ = ["Answering", "FakeUpstream"]
+__all__ = ["Answering", "Asked", "FakeUpstream"]
 
 Answering: TypeAlias = Answer | str | Mapping[str, Any] | Callable[[Received], Answer]
 """An answer; a text; the members of a message; or a function of the request, which is called on
@@ -27,7 +27,7 @@ the upstream's own thread."""
 _JSON_ONLY = frozenset({"/v1/messages", "/v1/messages/count_tokens"})
 
 
-class _Asked(msgspec.Struct):
+class Asked(msgspec.Struct):
     """The members an answer depends on, of whatever type, and why the body is not JSON."""
 
     model: Any = ""
@@ -35,7 +35,7 @@ class _Asked(msgspec.Struct):
     problem: str = ""
 
 
-_asked = msgspec.json.Decoder(_Asked)
+_decode_asked = msgspec.json.Decoder(Asked).decode
 
 
 class FakeUpstream:
@@ -222,18 +222,31 @@ class FakeUpstream:
             if self._keep is not None and len(self._requests) > self._keep:
                 del self._requests[0]
             self._arrived.notify_all()
-        try:
-            asked = _asked.decode(received.body)
-        except msgspec.DecodeError as problem:
-            asked = _Asked(problem=str(problem))
+        asked = self._asked(received)
         answer = self._chosen(received, asked.problem)
         message_id = ""
         if isinstance(answer.content, Message):
             self._messages += 1
             message_id = f"msg_{self._messages:024d}"
-        return answer.script(
-            Request(str(asked.model), asked.stream is True, message_id, request_id)
+        streams = asked.stream is True
+        return self._scripted(
+            answer, Request(str(asked.model), streams, message_id, request_id, received.path)
         )
+
+    def _asked(self, received: Received) -> Asked:
+        """Read what an answer depends on."""
+        try:
+            return _decode_asked(received.body)
+        except msgspec.DecodeError as problem:
+            return Asked(problem=str(problem))
+
+    def _scripted(self, answer: Answer, request: Request) -> Script:
+        """Put an answer in the words of the API that is played."""
+        return answer.script(request)
+
+    def _next(self, received: Received) -> Answer:
+        """Return the answer that is queued for a Messages request, or the default one."""
+        return _answer(self._queue.popleft() if self._queue else self.default, received)
 
     def _chosen(self, received: Received, problem: str) -> Answer:
         method, path = received.method, received.path
@@ -244,10 +257,10 @@ class FakeUpstream:
             return error(401, message="invalid x-api-key")
         if problem and method == "POST" and path in _JSON_ONLY:
             return error(400, message=f"The request body is not valid JSON: {problem}")
-        if (route := self._route(f"{method} {path}")) is not None:
-            return _answer(route.popleft() if len(route) > 1 else route[0], received)
+        if (routed := self._routed(received, f"{method} {path}")) is not None:
+            return routed
         if (method, path) == ("POST", "/v1/messages"):
-            return _answer(self._queue.popleft() if self._queue else self.default, received)
+            return self._next(received)
         return ordinary(method, path, received.body)
 
     def _is_known(self, received: Received) -> bool:
@@ -255,6 +268,13 @@ class FakeUpstream:
             return True
         bearer = (received.header("authorization") or "").removeprefix("Bearer ")
         return self._api_key in (received.header("x-api-key"), bearer)
+
+    def _routed(self, received: Received, endpoint: str) -> Answer | None:
+        """Return what was scripted for an endpoint, if anything was."""
+        route = self._route(endpoint)
+        if route is None:
+            return None
+        return _answer(route.popleft() if len(route) > 1 else route[0], received)
 
     def _route(self, endpoint: str) -> deque[Answering] | None:
         if endpoint in self._routes:

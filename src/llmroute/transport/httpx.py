@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import anyio
 import httpx
+from anyio.lowlevel import current_token
 
 from llmroute.errors import StreamBrokenError, UnreachableError
 from llmroute.transport import Body, Reply, Timeouts
@@ -152,6 +153,7 @@ class HttpxTransport:
         )
         self._opening = anyio.Lock()
         self._is_closed = False
+        self._loop: object = None
 
     async def send(
         self, method: str, url: str, headers: Headers, body: Body, timeouts: Timeouts
@@ -206,18 +208,20 @@ class HttpxTransport:
     async def aclose(self) -> None:
         """Close the client, unless it was brought; later calls of `send` are refused."""
         self._is_closed = True
-        if self._client is not None and self._is_owner:
+        if self._client is not None and self._is_owner and self._loop == current_token():
             await self._client.aclose()
 
     async def _open(self) -> httpx.AsyncClient:
         if self._is_closed:
             raise RuntimeError("the transport is closed")
-        if self._client is not None:
+        if self._client is not None and not self._is_owner:
             return self._client
+        loop = current_token()
         async with self._opening:
-            if self._client is None:
-                self._client = await self._new_client()
-        return self._client
+            # The connections of a loop that is gone cannot be used, nor closed.
+            if self._client is None or self._loop != loop:
+                self._client, self._loop = await self._new_client(), loop
+            return self._client
 
     async def _new_client(self) -> httpx.AsyncClient:
         context = self._ssl_context

@@ -1,0 +1,63 @@
+"""What the environment and a model's ARN say of AWS."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from llmroute.config.document import Document, Path
+from llmroute.providers.bedrock import BedrockDeployment
+
+__all__ = ["arn_region", "check", "completed"]
+
+_ARN = re.compile(r"arn:aws[a-z-]*:bedrock:([a-z0-9-]+):")
+_REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
+_WORKSPACE = "ANTHROPIC_AWS_WORKSPACE_ID"
+# By surface, the variables that hold a key for it.
+_KEYS = {
+    "messages": ("AWS_BEARER_TOKEN_BEDROCK", "ANTHROPIC_AWS_API_KEY"),
+    "claude_platform": ("ANTHROPIC_AWS_API_KEY",),
+}
+# With any of these, the key of the environment is not meant.
+_CREDENTIALS = frozenset(
+    {"api_key", "auth_token", "access_key_id", "profile", "role_arn", "web_identity_token"}
+)
+
+
+def arn_region(model: Any) -> str | None:
+    """Return the region that a model's ARN names."""
+    found = _ARN.match(model) if isinstance(model, str) else None
+    return found[1] if found else None
+
+
+def completed(settings: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
+    """Return a Bedrock deployment's settings with what its ARN and the environment add to them."""
+    more: dict[str, Any] = {}
+    found = [arn_region(settings.get("model")), *(environ.get(name) for name in _REGIONS)]
+    region = next(filter(None, found), None)
+    if region and settings.get("region") is None:
+        more["region"] = region
+    surface = settings.get("surface")
+    names = _KEYS.get(str(surface), ("AWS_BEARER_TOKEN_BEDROCK",))
+    key = next(filter(None, (environ.get(name) for name in names)), None)
+    if key and not any(settings.get(name) for name in _CREDENTIALS):
+        more["api_key"] = key
+    workspace = environ.get(_WORKSPACE)
+    if workspace and surface == "claude_platform" and settings.get("workspace_id") is None:
+        more["workspace_id"] = workspace
+    return {**settings, **more}
+
+
+def check(document: Document, deployment: BedrockDeployment, at: Path) -> None:
+    """Report what is missing beside what is there."""
+    if deployment.api_key and not (deployment.region or deployment.base_url):
+        # No file of AWS's is looked at for it.
+        document.wrong((*at, "region"), "required with an API key, and not given")
+    if deployment.surface == "claude_platform" and not deployment.workspace_id:
+        document.wrong((*at, "workspace_id"), "required on Claude Platform on AWS, and not given")
+    if bool(deployment.access_key_id) != bool(deployment.secret_access_key):
+        missing = "secret_access_key" if deployment.access_key_id else "access_key_id"
+        document.wrong((*at, missing), "the other half of the key is given, and this one is not")
+    if deployment.web_identity_token and not deployment.role_arn:
+        document.wrong((*at, "role_arn"), "required with a web identity token, and not given")

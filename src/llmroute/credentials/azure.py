@@ -1,0 +1,145 @@
+"""Entra ID tokens: for an application with a secret, and for the identity of this machine.
+
+https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow
+https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from http.client import HTTPException, HTTPMessage
+from typing import IO, Any, NoReturn
+from urllib.error import HTTPError
+from urllib.parse import quote, urlencode
+from urllib.request import HTTPRedirectHandler, HTTPSHandler, ProxyHandler, Request, build_opener
+
+import certifi
+
+from llmroute.credentials.token import Token, TokenCredential
+from llmroute.errors import FaultError, MisconfiguredError, UnreachableError
+from llmroute.providers.foundry import FoundryDeployment
+
+__all__ = ["AzureCredential"]
+
+_PATIENCE = 30.0  # seconds for one request to a token service
+_LARGEST = 1_048_576
+_MACHINE = "http://169.254.169.254"
+# Ids of tenants and applications, and names in quotes: not for clients to read.
+_NAMED = re.compile(r"'[^']*'|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
+
+class AzureCredential(TokenCredential):
+    """A token of Entra ID's."""
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        deployment: FoundryDeployment,
+        clock: Callable[[], float] = time.time,
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:
+        """Note whose token it is.
+
+        Args:
+            deployment: Has an application's secret, or asks for the machine's identity.
+            clock: Seconds since 1970.
+            environ: In an App Service or a Container App, tells where the machine's identity is.
+        """
+
+        def fetch() -> Token:
+            if deployment.client_secret is not None:
+                return _answered(_for_application(deployment), clock, proxied=True)
+            return _answered(_for_machine(deployment, environ), clock, proxied=False)
+
+        super().__init__(fetch, clock)
+
+
+def _for_application(deployment: FoundryDeployment) -> Request:
+    secret = deployment.client_secret
+    form = {
+        "grant_type": "client_credentials",
+        "client_id": deployment.client_id or "",
+        "client_secret": secret.get_secret_value() if secret else "",
+        "scope": deployment.scope,
+    }
+    tenant = quote(deployment.tenant_id or "", safe="")
+    return Request(  # noqa: S310 - an address has been checked to be one of HTTP
+        f"{deployment.authority}/{tenant}/oauth2/v2.0/token", urlencode(form).encode()
+    )
+
+
+def _for_machine(deployment: FoundryDeployment, environ: Mapping[str, str]) -> Request:
+    query = {"resource": deployment.scope.removesuffix("/.default")}
+    if deployment.client_id is not None:
+        query["client_id"] = deployment.client_id
+    endpoint, proof = environ.get("IDENTITY_ENDPOINT"), environ.get("IDENTITY_HEADER")
+    if deployment.identity_endpoint is None and endpoint and proof:
+        url, headers = endpoint, {"x-identity-header": proof}
+        query["api-version"] = "2019-08-01"
+    else:
+        url = f"{deployment.identity_endpoint or _MACHINE}/metadata/identity/oauth2/token"
+        headers = {"metadata": "true"}
+        query["api-version"] = "2018-02-01"
+    return Request(f"{url}?{urlencode(query)}", headers=headers)  # noqa: S310 - likewise
+
+
+class _NoRedirect(HTTPRedirectHandler):
+    """Follows no redirect: a secret goes where it was meant to go, or nowhere."""
+
+    def redirect_request(
+        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
+    ) -> None:
+        """Take the redirect for the answer."""
+
+
+def _answered(request: Request, clock: Callable[[], float], *, proxied: bool) -> Token:
+    """Ask a token service.  The machine's own is never behind a proxy."""
+    handlers = [_NoRedirect(), HTTPSHandler(context=_context())]
+    opener = build_opener(*handlers, *([] if proxied else [ProxyHandler({})]))
+    asked = clock()
+    try:
+        with opener.open(request, timeout=_PATIENCE) as answer:
+            body = answer.read(_LARGEST)
+    except HTTPError as error:
+        with error:
+            _refuse(error.code, error.read(_LARGEST))
+    except (OSError, HTTPException):
+        raise UnreachableError("the Entra ID token service gives no answer") from None
+    found = _decoded(body)
+    try:
+        return Token(str(found["access_token"]), asked + float(found["expires_in"]))
+    except (KeyError, TypeError, ValueError):
+        raise FaultError("the Entra ID token service answers with something else") from None
+
+
+def _context() -> ssl.SSLContext:
+    """Return whom to trust: as the transports do."""
+    context = ssl.create_default_context()
+    if "SSL_CERT_FILE" not in os.environ and "SSL_CERT_DIR" not in os.environ:
+        context.load_verify_locations(certifi.where())
+    return context
+
+
+def _refuse(status: int, body: bytes) -> NoReturn:
+    described = _decoded(body)
+    code = str(described.get("error") or status)
+    # The first line says what is wrong; the others hold ids for Microsoft's support.
+    text = str(described.get("error_description") or "").partition("\n")[0].strip()
+    text = _NAMED.sub("(…)", text)
+    if status >= 500 or status == 429:
+        raise FaultError(f"the Entra ID token service: {code}", status=502)
+    raise MisconfiguredError(f"Entra ID: {code}" + (f": {text}" if text else ""), status=401)
+
+
+def _decoded(body: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(body)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}

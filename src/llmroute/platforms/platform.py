@@ -1,0 +1,124 @@
+"""The platforms, what they take besides betas, and what a deployment's settings change about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["BEDROCK", "FOUNDRY", "MANTLE", "VERTEX", "Overrides", "Platform"]
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """What the configuration says about one deployment.
+
+    Attributes:
+        base_model: Tells the model where its name at the platform does not.
+        accept_betas: Sent as they are, with what they unlock.
+        drop_betas: Left out, with what only they unlock.
+        accept_members: Top-level members that are sent as they are.
+        drop_members: Left out: `metadata`, or one level down `output_config.format`.
+    """
+
+    base_model: str | None = None
+    accept_betas: frozenset[str] = frozenset()
+    drop_betas: frozenset[str] = frozenset()
+    accept_members: frozenset[str] = frozenset()
+    drop_members: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """One way Claude is hosted.
+
+    Attributes:
+        name: The column of the table of betas.
+        title: What people call it.
+        members: Of a body's top level; any other is answered with 400, so the list is closed.
+        any_beta: Betas that the table does not have are sent.
+        refused_tools: How the types of tools begin that are run by Anthropic, and not there.
+        refused_sources: Types of an image's or a document's source.
+        refused_edits: Types in `context_management.edits`.
+        formats: Takes `output_config.format` and strict tools.
+        legacy: Has an older interface for the models up to 4.6.
+    """
+
+    name: Literal["bedrock", "mantle", "vertex", "foundry"]
+    title: str
+    members: frozenset[str]
+    any_beta: bool = False
+    refused_tools: tuple[str, ...] = ()
+    refused_sources: frozenset[str] = frozenset()
+    refused_edits: frozenset[str] = frozenset()
+    formats: bool = True
+    legacy: bool = False
+
+
+_EVERYWHERE = frozenset(
+    {
+        *(
+            "model",
+            "stream",
+            "max_tokens",
+            "messages",
+            "system",
+            "tools",
+            "tool_choice",
+            "metadata",
+        ),
+        *("stop_sequences", "temperature", "top_p", "top_k", "thinking", "output_config"),
+        *(
+            "cache_control",
+            "context_management",
+            "compaction",
+            "safeguards",
+            "fallback_credit_token",
+        ),
+    }
+)
+_TOOLSETS = ("computer_toolset_", "browser_toolset_")
+_SERVER_TOOLS = (
+    *("web_fetch_", "code_execution_", "advisor_", "mcp_toolset"),
+    *_TOOLSETS,
+)
+_FETCHED = frozenset({"url", "file"})
+
+# The lists of what is missing are from Anthropic's pages on each platform, August 2026, and from
+# Amazon's on InvokeModel; Claude Code's own requests to Bedrock and to Google Cloud have neither
+# `context_management` nor members that are not listed here.
+BEDROCK = Platform(
+    "bedrock",
+    "Bedrock",
+    _EVERYWHERE | {"user_profile_id"},
+    refused_tools=("web_search_", *_SERVER_TOOLS),
+    refused_sources=_FETCHED,
+    # Claude Code leaves it out there, and LiteLLM cuts it out.
+    refused_edits=frozenset({"clear_thinking_20251015"}),
+    legacy=True,
+)
+"""InvokeModel."""
+MANTLE = Platform(
+    "mantle",
+    "Bedrock's Messages endpoint",
+    _EVERYWHERE | {"user_profile_id"},
+    refused_tools=("web_search_", *_SERVER_TOOLS),
+    refused_sources=_FETCHED,
+    formats=False,
+)
+"""The Messages endpoint of `bedrock-mantle`."""
+VERTEX = Platform(
+    "vertex",
+    "Google Cloud",
+    _EVERYWHERE,
+    refused_tools=_SERVER_TOOLS,
+    refused_sources=_FETCHED,
+)
+"""rawPredict."""
+FOUNDRY = Platform(
+    "foundry",
+    "Foundry",
+    _EVERYWHERE | {"service_tier", "container", "mcp_servers"},
+    any_beta=True,
+    refused_tools=("advisor_", *_TOOLSETS),
+)
+"""Microsoft Foundry, of deployments that Anthropic hosts: nearly the Anthropic API."""

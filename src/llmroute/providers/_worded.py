@@ -1,0 +1,74 @@
+"""What a cloud says of an error, in the Anthropic API's words: clients recover by them."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+
+from llmroute.errors import UpstreamError
+from llmroute.providers._base import native_error
+from llmroute.wire.envelope import MALFORMED
+from llmroute.wire.headers import Headers
+
+__all__ = ["decoded", "is_native", "worded"]
+
+_KINDS = {
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    405: "not_found_error",
+    408: "timeout_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    504: "timeout_error",
+    529: "overloaded_error",
+}
+_TOO_LONG = re.compile(
+    r"context_length_exceeded|maximum context length|context window|input is too long"
+    r"|too many (?:input )?tokens|input token count|exceeds the maximum number of tokens",
+    re.IGNORECASE,
+)
+_TOO_LARGE = re.compile(
+    r"payload size exceeds|request (?:entity|body) (?:is )?too large", re.IGNORECASE
+)
+
+
+def decoded(body: bytes) -> dict[str, Any]:
+    """Return the object an error's body holds, alone or in a list; an empty one if none."""
+    try:
+        value = msgspec.json.decode(body)
+    except MALFORMED:
+        return {}
+    if isinstance(value, list) and value:
+        value = value[0]
+    return value if isinstance(value, dict) else {}
+
+
+def is_native(described: dict[str, Any]) -> bool:
+    """Whether an error has the Anthropic API's own shape."""
+    error = described.get("error")
+    return (
+        described.get("type") == "error"
+        and isinstance(error, dict)
+        and isinstance(error.get("type"), str)
+    )
+
+
+def worded(status: int, headers: Headers, message: str) -> UpstreamError:
+    """Return the error that the Anthropic API would have answered in its place."""
+    if status in (400, 413, 422) and _TOO_LONG.search(message):
+        # Claude Code compacts a conversation on these words.
+        status, message = 400, f"prompt is too long: {message}"
+    elif status == 400 and _TOO_LARGE.search(message):
+        status = 413
+    kind = _KINDS.get(status, "invalid_request_error" if status < 500 else "api_error")
+    body = {"type": "error", "error": {"type": kind, "message": message}}
+    # Whatever the answer was, it is JSON now.
+    kept = [header for header in headers if header[0] != b"content-type"]
+    return native_error(status, [*kept, _JSON], msgspec.json.encode(body))
+
+
+_JSON = (b"content-type", b"application/json")

@@ -1,0 +1,354 @@
+"""Claude at Amazon: on Bedrock by InvokeModel, or by the Messages API at an address of AWS's.
+
+The body of an invocation is a Messages request without `model` and `stream`, which stand in the
+path; a stream comes as AWS event messages, each of which holds one event of a Messages stream.
+https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_InvokeModel.html
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from typing import Annotated, Any, ClassVar, Literal
+from urllib.parse import quote
+
+import msgspec
+from pydantic import Field, SecretStr, StringConstraints
+
+from llmroute.errors import MisconfiguredError, StreamBrokenError
+from llmroute.messages.call import Call
+from llmroute.messages.events import error_event
+from llmroute.platforms import BEDROCK, MANTLE, bridge, refused_in
+from llmroute.providers._aws import aws_error, worded
+from llmroute.providers._base import BridgedDeployment, Provider, UpstreamRequest
+from llmroute.wire.envelope import MALFORMED, Envelope
+from llmroute.wire.eventstream import EventStreamDecoder, Message
+from llmroute.wire.headers import first
+from llmroute.wire.sse import encode
+
+__all__ = ["PROVIDER", "BedrockDeployment", "placed", "service"]
+
+# The dialect every model takes; a newer date is refused by models with a version in their id.
+_VERSION = "bedrock-2023-05-31"
+_NATIVE_VERSION = b"2023-06-01"
+
+_ACTIONS = {False: "invoke", True: "invoke-with-response-stream"}
+_ACCEPT = {False: b"application/json", True: b"application/vnd.amazon.eventstream"}
+
+# Where the id of a foundation model stands: by itself, behind a profile's region, or in an ARN.
+_FOUNDATION_MODEL = re.compile(r"(?:^|[./])(anthropic\.[a-zA-Z0-9_.:-]+)$")
+
+# The zones of the endpoints, by how a region begins; everywhere else it is amazonaws.com.
+_ZONES = (("cn-", "amazonaws.com.cn"), ("eusc-", "amazonaws.eu"))
+
+# Stands for the address until the credential has told the region.
+_NO_PLACE = "https://aws.invalid"
+
+# By surface: the address, and the service that signatures are for.
+_ADDRESSES = {
+    "invoke": "https://bedrock-runtime.{region}.{zone}",
+    "messages": "https://bedrock-mantle.{region}.api.aws/anthropic",
+    "claude_platform": "https://aws-external-anthropic.{region}.api.aws",
+}
+_SERVICES = {
+    "invoke": "bedrock",
+    "messages": "bedrock-mantle",
+    "claude_platform": "aws-external-anthropic",
+}
+
+_Region = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,5}(-[a-z]+)+-[0-9]+$")]
+
+
+class BedrockDeployment(BridgedDeployment):
+    """A Claude model on Amazon Bedrock.
+
+    The credential is the first of: `api_key`, a role with `web_identity_token`, `role_arn`,
+    `profile`, the access keys, and what the AWS tools themselves would find on this machine.
+    """
+
+    key_required: ClassVar[bool] = False
+
+    provider: Literal["bedrock"] = "bedrock"
+    forward_client_auth: Literal[False] = False
+    """A caller's own credential is never sent to AWS."""
+    surface: Literal["invoke", "messages", "claude_platform"] = "invoke"
+    """How it is spoken to: `invoke` for InvokeModel, which has every model; `messages` for
+    Bedrock's own Messages endpoint, which has the newer ones; `claude_platform` for Claude Platform
+    on AWS, where models go by Anthropic's names."""
+    workspace_id: str | None = None
+    """The workspace on Claude Platform on AWS; left out, it is the one in
+    `ANTHROPIC_AWS_WORKSPACE_ID`."""
+    signing_service: str | None = None
+    """The service that signatures are for, if `base_url` is the address of another than the
+    surface's."""
+    region: _Region | None = None
+    """The AWS region; left out, it is the one in the model's ARN, in `AWS_REGION`, in
+    `AWS_DEFAULT_REGION`, or in the AWS configuration files."""
+    api_key: SecretStr | None = None
+    """A Bedrock API key, sent as `Authorization: Bearer`."""
+    access_key_id: str | None = Field(None, repr=False)
+    """An access key, with `secret_access_key`; left out with all else, the AWS tools' own order
+    holds: environment, profile, web identity, SSO, container, instance."""
+    secret_access_key: SecretStr | None = None
+    """The secret of `access_key_id`."""
+    session_token: SecretStr | None = None
+    """The session token of keys that are temporary."""
+    profile: str | None = None
+    """A profile of the AWS configuration files."""
+    role_arn: str | None = None
+    """A role to assume, with the keys or the profile given, or with what the AWS tools find."""
+    role_session_name: str = Field("llmroute", pattern=r"^[\w+=,.@-]{2,64}$")
+    """What the role's session is called in AWS's own log."""
+    external_id: str | None = Field(None, repr=False)
+    """The external id that the role's policy asks for."""
+    session_tags: dict[str, str] = Field(default_factory=dict)
+    """Tags of the role's session."""
+    web_identity_token: SecretStr | None = None
+    """A token to assume `role_arn` with, instead of keys; or the file it is in."""
+    sts_endpoint: str | None = None
+    """Another address for AWS's token service."""
+    anthropic_version: str = _VERSION
+    """The dialect's date, sent as `anthropic_version` in the body."""
+    guardrail_id: str | None = None
+    """A guardrail to apply."""
+    guardrail_version: str | None = None
+    """Its version, or `DRAFT`."""
+    guardrail_trace: Literal["ENABLED", "DISABLED", "ENABLED_FULL"] | None = None
+    """Whether the answer tells what the guardrail did."""
+    service_tier: Literal["priority", "default", "flex", "reserved"] | None = None
+    """The service tier."""
+    latency: Literal["standard", "optimized"] | None = None
+    """Whether to ask for latency-optimized inference."""
+
+
+_HEADERS = (
+    ("guardrail_id", b"x-amzn-bedrock-guardrailidentifier"),
+    ("guardrail_version", b"x-amzn-bedrock-guardrailversion"),
+    ("guardrail_trace", b"x-amzn-bedrock-trace"),
+    ("service_tier", b"x-amzn-bedrock-service-tier"),
+    ("latency", b"x-amzn-bedrock-performanceconfig-latency"),
+)
+
+
+def service(deployment: BedrockDeployment) -> str:
+    """Return the service that a deployment's signatures are for."""
+    return deployment.signing_service or _SERVICES[deployment.surface]
+
+
+def _base_url(deployment: BedrockDeployment) -> str:
+    if deployment.base_url:
+        return deployment.base_url.removesuffix("/messages").removesuffix("/v1")
+    return _address(deployment, deployment.region) if deployment.region else _NO_PLACE
+
+
+def _shown(deployment: BedrockDeployment) -> str:
+    base = _base_url(deployment)
+    return base if base != _NO_PLACE else "in the region that the AWS files name"
+
+
+def _address(deployment: BedrockDeployment, region: str) -> str:
+    zone = next((zone for start, zone in _ZONES if region.startswith(start)), "amazonaws.com")
+    return _ADDRESSES[deployment.surface].format(region=region, zone=zone)
+
+
+def placed(request: UpstreamRequest, deployment: BedrockDeployment, region: str) -> UpstreamRequest:
+    """Return a request of a deployment that names no region, with its address in `region`."""
+    if not request.url.startswith(_NO_PLACE):
+        return request
+    url = _address(deployment, region) + request.url.removeprefix(_NO_PLACE)
+    return request._replace(url=url)
+
+
+def _prepare(call: Call, deployment: BedrockDeployment, model: str) -> UpstreamRequest:
+    prepare = _invocation if deployment.surface == "invoke" else _message
+    return prepare(call, deployment, model)
+
+
+def _message(call: Call, deployment: BedrockDeployment, model: str) -> UpstreamRequest:
+    """Build a request of the Messages API."""
+    body = call.body
+    losses: tuple[str, ...] = ()
+    betas = [value for name, value in call.headers if name == b"anthropic-beta"]
+    members: dict[str, Any] = {"model": model} if model != call.model else {}
+    if deployment.surface == "messages":
+        bridged = bridge(call, MANTLE, model, deployment.overrides)
+        body, losses = bridged.body, bridged.losses
+        betas = [beta.encode("latin-1") for beta in bridged.betas]
+        if profile := first(call.headers, b"anthropic-user-profile-id"):
+            members["user_profile_id"] = profile
+    url = _base_url(deployment) + "/v1/messages"
+    if call.endpoint == "count_tokens":
+        url += "/count_tokens"
+    else:
+        members |= {k: v for k, v in deployment.extra_body.items() if k not in call.body}
+    if call.query:
+        url += "?" + call.query
+    headers = {b"content-type": b"application/json", b"anthropic-version": _NATIVE_VERSION}
+    headers |= {name: value for name, value in call.headers if name != b"anthropic-beta"}
+    if betas:
+        headers[b"anthropic-beta"] = b",".join(betas)
+    if deployment.workspace_id:
+        headers[b"anthropic-workspace-id"] = deployment.workspace_id.encode("latin-1")
+    body = body.replace(**members) if members else body
+    return UpstreamRequest("POST", url, _with_own(headers, deployment), body.pieces(), losses)
+
+
+def _with_own(
+    headers: dict[bytes, bytes], deployment: BedrockDeployment
+) -> list[tuple[bytes, bytes]]:
+    for name, value in deployment.headers.items():
+        headers[name.lower().encode("latin-1")] = value.encode("latin-1")
+    return list(headers.items())
+
+
+def _invocation(call: Call, deployment: BedrockDeployment, model: str) -> UpstreamRequest:
+    body, losses = _body(call, deployment, model)
+    if call.endpoint == "count_tokens":
+        model, action, accept = _countable(model, deployment), "count-tokens", _ACCEPT[False]
+        body = _to_count(body)
+    else:
+        action, accept = _ACTIONS[call.stream], _ACCEPT[call.stream]
+    # An ARN has slashes and colons; all of it is one segment.
+    url = f"{_base_url(deployment)}/model/{quote(model, safe='')}/{action}"
+    headers = {b"content-type": b"application/json", b"accept": accept}
+    if call.endpoint == "messages":
+        for setting, name in _HEADERS:
+            if value := getattr(deployment, setting):
+                headers[name] = value.encode("latin-1")
+    return UpstreamRequest("POST", url, _with_own(headers, deployment), body.pieces(), losses)
+
+
+def _body(
+    call: Call, deployment: BedrockDeployment, model: str
+) -> tuple[Envelope, tuple[str, ...]]:
+    """Return the body of the invocation, and what was left out of it."""
+    bridged = bridge(call, BEDROCK, model, deployment.overrides)
+    members: dict[str, Any] = {"anthropic_version": deployment.anthropic_version}
+    if bridged.betas:
+        members["anthropic_beta"] = bridged.betas
+    if profile := first(call.headers, b"anthropic-user-profile-id"):
+        members["user_profile_id"] = profile
+    body = bridged.body.without("model", "stream", "anthropic_beta")
+    if call.endpoint == "messages":
+        more = {k: v for k, v in deployment.extra_body.items() if k not in call.body}
+        members = more | members
+    return body.replace(**members), bridged.losses
+
+
+def _to_count(body: Envelope) -> Envelope:
+    """Wrap an invocation in the request that counts it."""
+    if "max_tokens" not in body:
+        thinking = body.get("thinking")
+        budget = thinking.get("budget_tokens") if isinstance(thinking, dict) else None
+        body = body.replace(max_tokens=(budget if isinstance(budget, int) else 0) + 1)
+    encoded = base64.b64encode(bytes(body)).decode("ascii")
+    return Envelope.of({"input": {"invokeModel": {"body": encoded}}})
+
+
+def _countable(model: str, deployment: BedrockDeployment) -> str:
+    """Return the foundation model's id: no profile is accepted for counting.
+
+    Raises:
+        MisconfiguredError: The name does not tell it.
+    """
+    known = deployment.base_model
+    for name in (model, known or "", f"anthropic.{known}" if known else ""):
+        if found := _FOUNDATION_MODEL.search(name):
+            return found[1]
+    raise MisconfiguredError(
+        "Bedrock counts tokens for foundation models only, and the model's name does not tell"
+        " which one is meant; set base_model",
+        status=404,
+    )
+
+
+class _Chunk(msgspec.Struct):
+    """What a `chunk` holds; msgspec reads the base64 into bytes."""
+
+    event: bytes = msgspec.field(name="bytes")
+
+
+class _Event(msgspec.Struct):
+    type: str = ""
+
+
+_chunk = msgspec.json.Decoder(_Chunk).decode
+_event = msgspec.json.Decoder(_Event).decode
+
+_METRICS = "amazon-bedrock-invocationMetrics"
+
+
+class _Decoder:
+    """AWS event messages → a Messages event stream."""
+
+    __slots__ = ("_messages",)
+
+    def __init__(self) -> None:
+        self._messages = EventStreamDecoder()
+
+    def feed(self, data: bytes) -> bytes:
+        return b"".join([_as_event(message) for message in self._messages.feed(data)])
+
+    def close(self) -> bytes:
+        self._messages.close()
+        return b""
+
+
+def _as_event(message: Message) -> bytes:
+    headers = message.headers
+    match headers.get(":message-type"):
+        case "event":
+            return _of_chunk(message.payload) if headers.get(":event-type") == "chunk" else b""
+        case "exception":
+            return _as_error(str(headers.get(":exception-type")), message.payload)
+        case "error":
+            described = {"message": headers.get(":error-message")}
+            return _as_error(str(headers.get(":error-code")), msgspec.json.encode(described))
+        case _:
+            return b""
+
+
+def _of_chunk(payload: bytes) -> bytes:
+    try:
+        data = _chunk(payload).event
+        kind = _event(data).type
+    except MALFORMED:
+        raise StreamBrokenError("a chunk of the stream holds no event") from None
+    if kind == "message_stop" and _METRICS.encode() in data:
+        data = bytes(Envelope.parse(data).without(_METRICS))
+    return encode(kind.encode(), data)
+
+
+def _as_error(name: str, payload: bytes) -> bytes:
+    try:
+        described = msgspec.json.decode(payload)
+    except MALFORMED:
+        described = None
+    described = described if isinstance(described, dict) else {}
+    return error_event(worded(name, described.get("message"), 500, described, ())[1])
+
+
+def _whole(call: Call, body: bytes) -> bytes:
+    if call.endpoint == "messages":
+        return body
+    try:
+        count = msgspec.json.decode(body)["inputTokens"]
+    except (*MALFORMED, KeyError, TypeError):
+        return body
+    return msgspec.json.encode({"input_tokens": count})
+
+
+def _decoder(_call: Call, deployment: BedrockDeployment) -> _Decoder | None:
+    return _Decoder() if deployment.surface == "invoke" else None
+
+
+PROVIDER = Provider(
+    "bedrock",
+    BedrockDeployment,
+    _prepare,
+    aws_error,
+    _decoder,
+    _whole,
+    refused=refused_in,
+    address=_shown,
+)

@@ -1,0 +1,147 @@
+"""Claude in Microsoft Foundry: the Messages API, at an address and with credentials of Azure's.
+
+https://learn.microsoft.com/azure/ai-foundry/foundry-models/how-to/use-foundry-models-claude
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr, model_validator
+
+from llmroute.errors import UpstreamError
+from llmroute.messages.call import Call
+from llmroute.platforms import FOUNDRY, bridge, refused_in
+from llmroute.providers._base import (
+    BaseUrl,
+    BridgedDeployment,
+    Provider,
+    UpstreamRequest,
+    native_error,
+)
+from llmroute.providers._worded import decoded, is_native, worded
+from llmroute.wire.headers import Headers
+
+__all__ = ["PROVIDER", "FoundryDeployment", "messages_url"]
+
+_PATH = "/v1/messages"
+_DEFAULT_VERSION = b"2023-06-01"
+
+
+class FoundryDeployment(BridgedDeployment):
+    """A deployment of Claude in Foundry; `model` is the deployment's name there.
+
+    The credential is the first of: `auth_token`, `api_key`, `client_secret` and `managed_identity`.
+    """
+
+    key_required: ClassVar[bool] = False
+
+    provider: Literal["foundry"] = "foundry"
+    forward_client_auth: Literal[False] = False
+    """A caller's own credential is never sent to Azure."""
+    base_url: BaseUrl
+    """The resource's address, `https://RESOURCE.services.ai.azure.com`, with or without
+    `/anthropic` at its end."""
+    api_key: SecretStr | None = None
+    """A key of the resource, sent as `x-api-key`."""
+    auth_token: SecretStr | None = None
+    """An Entra ID token, sent as it is until it ends; those of the settings below are renewed."""
+    tenant_id: str | None = None
+    """The Entra ID tenant of `client_id`."""
+    client_id: str | None = None
+    """An application's id, with its `client_secret`; or, with `managed_identity`, the id of the one
+    identity that is meant where the machine has several."""
+    client_secret: SecretStr | None = None
+    """The application's secret."""
+    managed_identity: bool = False
+    """Use the identity of the machine this runs on."""
+    scope: str = "https://ai.azure.com/.default"
+    """What Entra ID tokens are asked for."""
+    authority: BaseUrl = "https://login.microsoftonline.com"
+    """Where an application's tokens come from; other in Azure's sovereign clouds."""
+    identity_endpoint: BaseUrl | None = None
+    """Where a managed identity's tokens come from, if not from the machine's own service."""
+
+    @model_validator(mode="after")
+    def _has_a_credential(self) -> Self:
+        if self.api_key is not None or self.auth_token is not None or self.managed_identity:
+            return self
+        application = (self.tenant_id, self.client_id, self.client_secret)
+        if any(application) and not all(application):
+            raise ValueError("needs all three of tenant_id, client_id and client_secret")
+        if not any(application) and not _carries_one(self.headers):
+            raise ValueError(
+                "has no credential; set api_key, or tenant_id, client_id and client_secret, or"
+                " managed_identity"
+            )
+        return self
+
+    @property
+    def obtains_token(self) -> bool:
+        """Whether tokens are fetched, by a secret or as this machine."""
+        given = self.api_key is not None or self.auth_token is not None
+        return not given and (self.client_secret is not None or self.managed_identity)
+
+
+def _carries_one(headers: dict[str, str]) -> bool:
+    return any(name.lower() in {"api-key", "authorization", "x-api-key"} for name in headers)
+
+
+def messages_url(base: str) -> str:
+    """Return the endpoint at an address as people write it.
+
+    >>> messages_url("https://acme.services.ai.azure.com")
+    'https://acme.services.ai.azure.com/anthropic/v1/messages'
+    """
+    if base.endswith(_PATH):
+        return base
+    base = base.removesuffix("/v1")
+    return base + (_PATH if "/anthropic" in urlsplit(base).path else "/anthropic" + _PATH)
+
+
+def _prepare(call: Call, deployment: FoundryDeployment, model: str) -> UpstreamRequest:
+    bridged = bridge(call, FOUNDRY, model, deployment.overrides)
+    members: dict[str, Any] = {}
+    if model != call.model:
+        members["model"] = model
+    url = messages_url(deployment.base_url)
+    if call.endpoint == "count_tokens":
+        url += "/count_tokens"
+    else:
+        members |= {n: v for n, v in deployment.extra_body.items() if n not in call.body}
+    if call.query:
+        url += "?" + call.query
+    body = bridged.body.replace(**members) if members else bridged.body
+    headers = _headers(call.headers, bridged.betas, deployment)
+    return UpstreamRequest("POST", url, headers, body.pieces(), bridged.losses)
+
+
+def _headers(
+    given: Headers, betas: tuple[str, ...], deployment: FoundryDeployment
+) -> list[tuple[bytes, bytes]]:
+    sent = {b"content-type": b"application/json", b"anthropic-version": _DEFAULT_VERSION}
+    sent |= {name: value for name, value in given if name != b"anthropic-beta"}
+    if betas:
+        sent[b"anthropic-beta"] = ",".join(betas).encode("latin-1")
+    for name, value in deployment.headers.items():
+        sent[name.lower().encode("latin-1")] = value.encode("latin-1")
+    return list(sent.items())
+
+
+def _error(status: int, headers: Headers, body: bytes) -> UpstreamError:
+    """Read an error of the model's, or of the gateway before it, which has words of its own."""
+    described = decoded(body)
+    if is_native(described):
+        return native_error(status, headers, body)
+    error = described.get("error")
+    source = error if isinstance(error, dict) else described
+    message = source.get("message") or (error if isinstance(error, str) else None)
+    code = source.get("code")
+    text = str(message or f"Foundry answered {status}")
+    if isinstance(code, str) and code and not code.isdecimal() and code not in text:
+        text = f"{code}: {text}"
+    return worded(status, headers, text)
+
+
+PROVIDER = Provider("foundry", FoundryDeployment, _prepare, _error, refused=refused_in)

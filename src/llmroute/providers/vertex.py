@@ -1,0 +1,221 @@
+"""Claude on Google Cloud's Vertex AI, by rawPredict.
+
+The body is a Messages request whose model stands in the path, and the stream is a Messages stream.
+https://docs.cloud.google.com/vertex-ai/generative-ai/docs/partner-models/claude/use-claude
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
+from urllib.parse import quote, urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, SecretStr, StringConstraints, WithJsonSchema
+
+from llmroute.errors import UpstreamError
+from llmroute.messages.call import Call
+from llmroute.platforms import VERTEX, bridge, refused_in
+from llmroute.providers._base import (
+    BaseUrl,
+    BridgedDeployment,
+    Provider,
+    UpstreamRequest,
+    native_error,
+)
+from llmroute.providers._worded import decoded, is_native, worded
+from llmroute.wire.headers import Headers, first
+
+__all__ = ["PROJECT", "PROVIDER", "VertexDeployment", "base_url"]
+
+PROJECT = "{project}"
+"""Stands in a URL for the project, where only the credentials know it."""
+
+# The dialect that every model takes.
+_VERSION = "vertex-2023-10-16"
+
+_CONTENT_TYPE = (b"content-type", b"application/json")
+_DATED = re.compile(r"-(20[0-9]{6})$")
+
+
+def _as_text(value: object) -> object:
+    return json.dumps(value) if isinstance(value, Mapping) else value
+
+
+def _checked(value: SecretStr) -> SecretStr:
+    try:
+        json.loads(value.get_secret_value())["type"]
+    except (ValueError, KeyError, TypeError):
+        raise ValueError("is no Google credential, a JSON object with a type") from None
+    return value
+
+
+def _without_resource(value: str) -> str:
+    if "/projects/" in value:
+        raise ValueError("must end before /projects")
+    return value
+
+
+def _no_key(_: SecretStr) -> SecretStr:
+    raise ValueError("Vertex AI takes no key for Claude; set credentials_file, or auth_token")
+
+
+_Credentials = Annotated[
+    SecretStr,
+    BeforeValidator(_as_text),
+    AfterValidator(_checked),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "object"}]}),
+]
+
+
+class VertexDeployment(BridgedDeployment):
+    """A Claude model on Vertex AI.
+
+    The credential is the first of: `auth_token`, `credentials`, `credentials_file`, and what
+    Google's own tools would find on this machine.
+    """
+
+    key_required: ClassVar[bool] = False
+
+    provider: Literal["vertex"] = "vertex"
+    forward_client_auth: Literal[False] = False
+    """A caller's own credential is never sent to Google."""
+    base_url: Annotated[BaseUrl, AfterValidator(_without_resource)] | None = None
+    """Another address than the location's own; what has a path must end in the API's version,
+    `/v1`."""
+    api_key: Annotated[SecretStr, AfterValidator(_no_key)] | None = None
+    """Vertex AI takes none for Claude."""
+    auth_token: SecretStr | None = None
+    """An access token, sent as it is until it ends; the settings below are renewed."""
+    project: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.:-]*$")] | None = None
+    """The Google Cloud project; left out, it is the one in `ANTHROPIC_VERTEX_PROJECT_ID` or
+    `GOOGLE_CLOUD_PROJECT`, else the credentials' own."""
+    location: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*$")] = "global"
+    """A region, `us`, `eu` or `global`; left out, it is the one in `CLOUD_ML_REGION` or
+    `GOOGLE_CLOUD_LOCATION`, else `global`."""
+    credentials: _Credentials | None = None
+    """A credential of any of Google's types (service account, workload identity, impersonation,
+    …), as a mapping or as JSON."""
+    credentials_file: str | None = None
+    """The file that holds it."""
+    anthropic_version: str = _VERSION
+    """The dialect's date, sent as `anthropic_version` in the body."""
+
+    @property
+    def obtains_token(self) -> bool:
+        """Whether tokens are fetched: neither is one given, nor do the headers carry one."""
+        carried = any(name.lower() == "authorization" for name in self.headers)
+        return self.auth_token is None and not carried
+
+
+def base_url(deployment: VertexDeployment) -> str:
+    """Return the address of the API, its version included.
+
+    >>> base_url(VertexDeployment(location="europe-west1"))
+    'https://europe-west1-aiplatform.googleapis.com/v1'
+    """
+    if deployment.base_url is not None:
+        return (
+            deployment.base_url
+            if urlsplit(deployment.base_url).path
+            else f"{deployment.base_url}/v1"
+        )
+    location = deployment.location
+    if location == "global":
+        host = "aiplatform.googleapis.com"
+    elif "-" in location:
+        host = f"{location}-aiplatform.googleapis.com"
+    else:
+        host = f"aiplatform.{location}.rep.googleapis.com"
+    return f"https://{host}/v1"
+
+
+def _prepare(call: Call, deployment: VertexDeployment, model: str) -> UpstreamRequest:
+    # The date of a version follows an `@` here: claude-haiku-4-5@20251001.
+    model = _DATED.sub(r"@\1", model)
+    bridged = bridge(call, VERTEX, model, deployment.overrides)
+    members: dict[str, Any] = {"anthropic_version": deployment.anthropic_version}
+    if call.endpoint == "count_tokens":
+        resource, body = "count-tokens:rawPredict", bridged.body
+        members["model"] = model
+    else:
+        action = "streamRawPredict" if call.stream else "rawPredict"
+        resource, body = f"{quote(model, safe='@')}:{action}", bridged.body.without("model")
+        members |= {n: v for n, v in deployment.extra_body.items() if n not in call.body}
+    url = (
+        f"{base_url(deployment)}/projects/{deployment.project or PROJECT}"
+        f"/locations/{deployment.location}/publishers/anthropic/models/{resource}"
+    )
+    headers = _headers(call.headers, bridged.betas, deployment)
+    return UpstreamRequest("POST", url, headers, body.replace(**members).pieces(), bridged.losses)
+
+
+def _headers(
+    given: Headers, betas: tuple[str, ...], deployment: VertexDeployment
+) -> list[tuple[bytes, bytes]]:
+    """Return the headers, of Anthropic's own the betas alone: the rest is its own platform's."""
+    sent = {_CONTENT_TYPE[0]: _CONTENT_TYPE[1]}
+    sent |= {name: value for name, value in given if not name.startswith(b"anthropic-")}
+    if betas:
+        sent[b"anthropic-beta"] = ",".join(betas).encode("latin-1")
+    for name, value in deployment.headers.items():
+        sent[name.lower().encode("latin-1")] = value.encode("latin-1")
+    return list(sent.items())
+
+
+_RETRY_INFO = "type.googleapis.com/google.rpc.RetryInfo"
+# Answered with a 400, and about the deployment and not about the request.
+_NOT_HERE = re.compile(
+    r"not servable|not supported in (?:the |this )?(?:region|location)", re.IGNORECASE
+)
+# Projects stand in messages by name and by number, as a part of resources and by themselves.
+_PROJECT = re.compile(
+    r"(?P<before>\bprojects?(?:[_ ](?:id|number))?\s*[/=:]\s*|\bproject\s+(?=[`'\"]|[0-9]{5}))"
+    r"(?P<quote>[`'\"]?)[a-z0-9][a-z0-9.:-]*[a-z0-9]",
+    re.IGNORECASE,
+)
+_ACCOUNT = re.compile(r"[\w.+-]+@[\w.-]+\.gserviceaccount\.com")
+
+
+def _redacted(text: str) -> str:
+    """Take out what a client has no business to know.
+
+    >>> _redacted("Permission denied on //aiplatform.googleapis.com/projects/acme/locations/us")
+    'Permission denied on //aiplatform.googleapis.com/projects/(project)/locations/us'
+    """
+    text = _ACCOUNT.sub("(account)", text)
+    return _PROJECT.sub(lambda m: f"{m['before']}{m['quote']}(project)", text)
+
+
+def _error(status: int, headers: Headers, body: bytes) -> UpstreamError:
+    """Read an error of the model's, or of the platform before it.
+
+    https://docs.cloud.google.com/apis/design/errors
+    """
+    described = decoded(body)
+    if is_native(described):
+        return native_error(status, headers, body)
+    error = described.get("error")
+    error = error if isinstance(error, dict) else {}
+    message = _redacted(str(error.get("message") or f"Vertex AI answered {status}"))
+    if status == 400 and _NOT_HERE.search(message):
+        status = 404
+    if (delay := _retry_delay(error)) is not None and first(headers, b"retry-after") is None:
+        headers = [*headers, (b"retry-after", str(math.ceil(delay)).encode())]
+    return worded(status, headers, message)
+
+
+def _retry_delay(error: dict[str, Any]) -> float | None:
+    details = error.get("details")
+    for detail in details if isinstance(details, list) else []:
+        if isinstance(detail, dict) and detail.get("@type") == _RETRY_INFO:
+            found = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]+)?)s", str(detail.get("retryDelay")))
+            return float(found[1]) if found else None
+    return None
+
+
+PROVIDER = Provider(
+    "vertex", VertexDeployment, _prepare, _error, refused=refused_in, address=base_url
+)

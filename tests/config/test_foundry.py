@@ -1,0 +1,198 @@
+"""Foundry in both dialects: where the address and the credential come from."""
+
+import pytest
+
+from llmroute.config import load_dict
+from llmroute.errors import ConfigError
+
+BASE = "https://acme.services.ai.azure.com/anthropic"
+APPLICATION = {"tenant_id": "t", "client_id": "c", "client_secret": "s"}
+IN_ENVIRONMENT = {f"AZURE_{name.upper()}": value for name, value in APPLICATION.items()}
+
+
+def plain(deployment):
+    """Return what was set of a deployment for Foundry, secrets as text."""
+    return {
+        name: value.get_secret_value() if hasattr(value, "get_secret_value") else value
+        for name, value in deployment.model_dump(exclude_unset=True).items()
+        if name not in ("provider", "headers", "extra_body", "order", "weight", "base_url")
+    }
+
+
+def litellm(environ=None, **params):
+    own = params.pop("litellm_settings", {})
+    params = {"model": "azure_ai/claude-opus-4-1", "api_base": BASE, **params}
+    params = {name: value for name, value in params.items() if value is not None}
+    entry = {"model_name": "a", "litellm_params": params}
+    return load_dict({"model_list": [entry], "litellm_settings": own}, environ or {})
+
+
+def native(**settings):
+    return load_dict(
+        {"deployments": {"f": {"provider": "foundry", **settings}}, "aliases": {"a": "f"}}, {}
+    )
+
+
+def problems(load, *args, **params):
+    with pytest.raises(ConfigError) as caught:
+        load(*args, **params)
+    assert "canary" not in str(caught.value)
+    return sorted(
+        (problem.path.rpartition(".")[2], problem.text) for problem in caught.value.problems
+    )
+
+
+@pytest.mark.parametrize(
+    ("params", "environ", "expected"),
+    [
+        pytest.param(
+            {"api_key": "k"},
+            {"AZURE_AI_API_KEY": "x", **IN_ENVIRONMENT},
+            {"api_key": "k"},
+            id="key",
+        ),
+        pytest.param(
+            {"azure_ad_token": "t"},
+            {"AZURE_AI_API_KEY": "x", **IN_ENVIRONMENT},
+            {"auth_token": "t"},
+            id="token",
+        ),
+        pytest.param(APPLICATION, {"AZURE_AI_API_KEY": "x"}, APPLICATION, id="application"),
+        pytest.param(
+            {"tenant_id": "t2", "azure_scope": "https://cognitiveservices.azure.com/.default"},
+            IN_ENVIRONMENT,
+            {
+                **APPLICATION,
+                "tenant_id": "t2",
+                "scope": "https://cognitiveservices.azure.com/.default",
+            },
+            id="the-rest-from-the-environment",
+        ),
+        pytest.param(
+            {},
+            {"AZURE_API_KEY": "3", "AZURE_OPENAI_API_KEY": "2", "AZURE_AI_API_KEY": "1"},
+            {"api_key": "1"},
+            id="first-variable",
+        ),
+        pytest.param(
+            {}, {"AZURE_API_KEY": "3", **IN_ENVIRONMENT}, {"api_key": "3"}, id="last-variable"
+        ),
+        pytest.param(
+            {}, {"AZURE_AD_TOKEN": "x", **IN_ENVIRONMENT}, APPLICATION, id="application-variables"
+        ),
+        pytest.param(
+            {},
+            {"AZURE_AD_TOKEN": "x", "AZURE_TENANT_ID": "t"},
+            {"auth_token": "x"},
+            id="token-variable",
+        ),
+        pytest.param(
+            {"litellm_settings": {"enable_azure_ad_token_refresh": True}},
+            {},
+            {"managed_identity": True},
+            id="machine",
+        ),
+        pytest.param(
+            {"api_key": "k", "api_version": "2025-01-01"}, {}, {"api_key": "k"}, id="date"
+        ),
+    ],
+)
+def test_litellms_settings_are_taken_in_litellms_order(params, environ, expected):
+    config = litellm(environ, **params)
+
+    assert {"model": "claude-opus-4-1", **expected} == plain(config.deployments["a"])
+    assert BASE == config.deployments["a"].base_url
+    assert () == config.warnings
+
+
+def test_the_address_may_be_in_the_environment():
+    environ = {"AZURE_AI_API_BASE": f"{BASE}/", "AZURE_API_BASE": "https://x.example"}
+    config = litellm(environ, api_base=None, api_key="k")
+
+    assert BASE == config.deployments["a"].base_url
+
+
+@pytest.mark.parametrize(
+    ("params", "expected"),
+    [
+        pytest.param(
+            {"api_base": None, "api_key": "k"},
+            [("api_base", "no api_base, and AZURE_AI_API_BASE is not set")],
+            id="no-address",
+        ),
+        pytest.param(
+            {},
+            [
+                (
+                    "litellm_params",
+                    "has no credential; set api_key, or tenant_id, client_id and client_secret, or"
+                    " managed_identity",
+                )
+            ],
+            id="no-credential",
+        ),
+        pytest.param(
+            {"tenant_id": "t"},
+            [("litellm_params", "needs all three of tenant_id, client_id and client_secret")],
+            id="half-an-application",
+        ),
+        pytest.param(
+            {"azure_ad_token": "oidc/canary"},
+            [("azure_ad_token", "an oidc/ token is not part of this version of llmroute")],
+            id="oidc",
+        ),
+        pytest.param(
+            {"api_key": "k", "azure_username": "u", "azure_password": "canary"},
+            [
+                ("azure_password", "is not part of this version of llmroute"),
+                ("azure_username", "is not part of this version of llmroute"),
+            ],
+            id="password",
+        ),
+        pytest.param(
+            {"model": "azure_ai/mistral-large", "api_key": "k"},
+            [
+                (
+                    "model",
+                    "is no Claude model; no other is served from Foundry in this version of"
+                    " llmroute",
+                )
+            ],
+            id="mistral",
+        ),
+        pytest.param(
+            {"api_key": "os.environ/NOT_SET"},
+            [("api_key", "environment variable NOT_SET is not set")],
+            id="named-variable",
+        ),
+    ],
+)
+def test_litellms_dialect_says_what_is_wrong(params, expected):
+    assert expected == problems(litellm, **params)
+
+
+def test_the_native_dialect_takes_an_address_and_a_credential():
+    config = native(base_url=BASE, api_key="k")
+
+    assert {"api_key": "k"} == plain(config.deployments["f"])
+    assert () == config.warnings
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        pytest.param({"api_key": "k"}, ("base_url", "required, and not given"), id="address"),
+        pytest.param(
+            {"base_url": BASE, "api_key": "k", "auth_token": "t"},
+            ("auth_token", "stands beside api_key; one of them is too many"),
+            id="two",
+        ),
+        pytest.param(
+            {"base_url": BASE, "client_secret": "canary"},
+            ("f", "needs all three of tenant_id, client_id and client_secret"),
+            id="half",
+        ),
+    ],
+)
+def test_the_native_dialect_says_what_is_wrong(settings, expected):
+    assert [expected] == problems(native, **settings)
