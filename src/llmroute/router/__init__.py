@@ -24,11 +24,10 @@ from llmroute.errors import (
     InvalidRequestError,
     RejectedError,
     RequestError,
-    UnknownAliasError,
     UpstreamError,
 )
 from llmroute.messages.call import Call
-from llmroute.messages.catalog import CLAUDE, ModelInfo, facts
+from llmroute.messages.catalog import ModelInfo
 from llmroute.messages.estimate import estimate
 from llmroute.messages.message import Message
 from llmroute.messages.usage import Usage
@@ -36,10 +35,9 @@ from llmroute.observe import Attempt, Observer, Outcome, Record
 from llmroute.router.answer import Answer, Head
 from llmroute.router.attempt import Target
 from llmroute.router.options import Options
+from llmroute.router.routes import Routes
 from llmroute.router.stream import MessageStream
-from llmroute.routing.aliases import Aliases, Match
 from llmroute.routing.plan import GiveUp, Plan, Try, Wait
-from llmroute.routing.select import Candidate, order
 from llmroute.transport import Body, Reply, Transport
 from llmroute.wire.envelope import MALFORMED, Envelope
 from llmroute.wire.headers import Headers
@@ -53,9 +51,6 @@ does not retry by itself; as many as the Anthropic SDK makes."""
 # RFC 9110, section 5.6.2, in lower case; and what ends a header before its end.
 _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]+")
 _BREAKS = re.compile(rb"[\r\n\0]")
-
-# Characters of an unknown model's name that an error repeats.
-_LONGEST_SHOWN = 200
 
 
 class Router:
@@ -112,10 +107,8 @@ class Router:
         self._clock = clock
         self._wall_clock = wall_clock
         self._sleep = sleep
-        self._draw = draw
-        self._aliases = Aliases(config.aliases)
+        self._routes = Routes(config, clock, draw)
         self._targets = {name: Target(name, d, clock) for name, d in config.deployments.items()}
-        self._cooling: dict[str, float] = {}
 
     @classmethod
     def from_file(cls, path: str | Path, **options: Unpack[Options]) -> Self:
@@ -256,7 +249,7 @@ class Router:
         otherwise: str | None,
         settle: Callable[[Outcome, Usage, str], None],
     ) -> Answer:
-        models = self._resolve(call, record, otherwise)
+        record.alias, models = self._routes.resolve(call.model, otherwise)
         policy = self.config.policy
         plan = Plan(list(models), policy, retries if policy.retries is None else policy.retries)
         while True:
@@ -273,8 +266,7 @@ class Router:
                         error.attempts = len(record.attempts)
                         # One that does not count may well answer.
                         if call.endpoint == "messages" and not isinstance(error, RejectedError):
-                            rest = max(policy.cooldown, error.retry_after or 0.0)
-                            self._cooling[name] = self._clock() + rest
+                            self._routes.cool(name, max(policy.cooldown, error.retry_after or 0.0))
                         plan.failed(error)
                     else:
                         record.attempts.append(Attempt(name))
@@ -284,56 +276,6 @@ class Router:
                 case GiveUp(error):
                     error.attempts = len(record.attempts)
                     raise error
-
-    def _resolve(self, call: Call, record: Record, otherwise: str | None) -> dict[str, str]:
-        """Return the deployments to try, in order, each with the model to ask it for."""
-        match = self._aliases.find(call.model)
-        if match is None:
-            if otherwise is not None:
-                return {otherwise: call.model}
-            raise self._unknown(call.model)
-        record.alias = match.alias
-        models = dict(self._ordered(match, call.model))
-        for alias in self.config.aliases[match.alias].fallbacks:
-            if (other := self._aliases.find(alias)) is not None:
-                for name, model in self._ordered(other, alias):
-                    models.setdefault(name, model)
-        return models
-
-    def _ordered(self, match: Match, asked: str) -> list[tuple[str, str]]:
-        alias = self.config.aliases[match.alias]
-        names: Sequence[str] = alias.deployments
-        if len(names) > 1:
-            names = order(
-                [self._candidate(name) for name in names],
-                self._cooling_now(),
-                weighted=alias.strategy != "listed",
-                draws=[self._draw() for _ in names],
-            )
-        return [(name, match.model(self._targets[name].deployment.model, asked)) for name in names]
-
-    def _candidate(self, name: str) -> Candidate:
-        settings = self._targets[name].deployment
-        share = settings.weight
-        if share is None:
-            share = float(settings.rpm or settings.tpm or 1)
-        return Candidate(name, settings.order, share)
-
-    def _cooling_now(self) -> set[str]:
-        if not self._cooling:
-            return set()
-        now = self._clock()
-        self._cooling = {name: until for name, until in self._cooling.items() if until > now}
-        return set(self._cooling)
-
-    def _unknown(self, asked: str) -> UnknownAliasError:
-        shown = asked if len(asked) <= _LONGEST_SHOWN else asked[:_LONGEST_SHOWN] + "…"
-        near = ", ".join(repr(name) for name in self._aliases.nearest(shown))
-        return UnknownAliasError(
-            f"model not found: {shown}. No alias of {self.config.source} matches it"
-            + (f"; nearest: {near}." if near else "."),
-            asked,
-        )
 
     async def complete(
         self,
@@ -419,19 +361,7 @@ class Router:
 
     async def models(self) -> list[ModelInfo]:
         """Return the aliases one can ask for; a pattern stands for the known names it matches."""
-        known = self._known_names()
-        listed: dict[str, ModelInfo] = {}
-        for name, alias in self.config.aliases.items():
-            if alias.hidden:
-                continue
-            names = [name] if "*" not in name else [n for n in known if self._is_of(n, name)]
-            for each in names:
-                listed.setdefault(each, self._info(each, name))
-        return list(listed.values())
-
-    def serves(self, model: str) -> bool:
-        """Tell whether an alias matches the name of a model."""
-        return self._aliases.find(model) is not None
+        return self._routes.models()
 
     async def model(self, name: str) -> ModelInfo:
         """Return what is known of one alias.
@@ -439,34 +369,11 @@ class Router:
         Raises:
             UnknownAliasError: No alias matches.
         """
-        match = self._aliases.find(name)
-        if match is None:
-            raise self._unknown(name)
-        return self._info(name, match.alias)
+        return self._routes.model(name)
 
-    def _known_names(self) -> list[str]:
-        return [prefix + name for prefix in ("", "anthropic/") for name in CLAUDE]
-
-    def _is_of(self, name: str, pattern: str) -> bool:
-        match = self._aliases.find(name)
-        # A bare `*` matches both spellings of a name; one of them is enough.
-        return match is not None and match.alias == pattern and not (pattern == "*" and "/" in name)
-
-    def _info(self, name: str, alias_name: str) -> ModelInfo:
-        alias = self.config.aliases[alias_name]
-        match = self._aliases.find(name)
-        known = facts(name)
-        if match is not None and alias.deployments:
-            template = self._targets[alias.deployments[0]].deployment.model
-            known = facts(match.model(template, name)) or known
-        return ModelInfo(
-            name,
-            alias.display_name or (known.display_name if known else name),
-            alias.description,
-            alias.max_input_tokens or (known.max_input_tokens if known else None),
-            alias.max_output_tokens or (known.max_tokens if known else None),
-            known.lifecycle if known else None,
-        )
+    def serves(self, model: str) -> bool:
+        """Tell whether an alias matches the name of a model."""
+        return self._routes.serves(model)
 
 
 def _default_transport() -> Transport:
