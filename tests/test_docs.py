@@ -10,7 +10,7 @@ from markdown_it import MarkdownIt
 
 import llmroute
 import llmroute_cli.main
-from llmroute import config
+from llmroute.config.schema import json_schema
 
 ROOT = Path(__file__).parent.parent
 SOURCE = Path(llmroute.__file__).parent
@@ -72,7 +72,7 @@ def documented():
 
 
 def test_every_setting_is_documented(documented):
-    names = settings(config.json_schema())
+    names = settings(json_schema())
 
     assert {"master_key", "model_list", "base_url"} <= names
     assert set() == names - documented

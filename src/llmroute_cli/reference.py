@@ -13,8 +13,7 @@ from typing import Any
 
 import typer.main
 
-from llmroute.config import json_schema
-from llmroute.config.schema import cloud_schemas
+from llmroute.config.schema import cloud_schemas, json_schema
 from llmroute_cli.main import app
 from llmroute_cli.platforms_reference import platforms_reference
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from llmroute.config import json_schema, load_dict
+from llmroute.config import load_dict
+from llmroute.config.schema import json_schema
 from llmroute_cli.reference import pages
 
 ROOT = Path(__file__).parent.parent.parent

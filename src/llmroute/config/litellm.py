@@ -16,7 +16,7 @@ from llmroute.config.document import Document, Path
 from llmroute.config.environment import master_key
 from llmroute.config.litellm_deployment import Defaults, Entry, accepted, read_entry
 from llmroute.config.litellm_groups import Groups, Sections
-from llmroute.config.litellm_keys import IGNORED
+from llmroute.config.litellm_keys import IGNORED, LITELLM_OWN, LITELLM_SECTIONS
 from llmroute.config.litellm_model import (
     CredentialEntry,
     GeneralSettings,
@@ -28,32 +28,19 @@ from llmroute.config.model import Alias, Config, Server, Settings
 from llmroute.config.validation import meant, names, section, validated
 from llmroute.routing.plan import Policy
 
-__all__ = ["SECTIONS", "read"]
+__all__ = ["read"]
 
 S = TypeVar("S", bound=Settings)
-
-_OWN = frozenset(
-    {
-        "credential_list",
-        "environment_variables",
-        "general_settings",
-        "litellm_settings",
-        "model_list",
-        "router_settings",
-    }
-)
-SECTIONS = _OWN | IGNORED[""].keys()
-"""What may stand at the top of a file, besides `include`."""
 
 
 def read(document: Document, environ: Mapping[str, str]) -> Config:
     """Turn a document in LiteLLM's dialect into a `Config`; problems are the document's."""
-    for name in document.data.keys() - _OWN:
+    for name in document.data.keys() - LITELLM_OWN:
         if name in IGNORED[""]:
             document.warn((name,), f"ignored: {IGNORED[''][name]}")
         else:
             hint = _belonging(name, "")
-            document.wrong((name,), hint or f"unknown setting{meant(name, SECTIONS)}")
+            document.wrong((name,), hint or f"unknown setting{meant(name, LITELLM_SECTIONS)}")
     own = _read_section(document, "litellm_settings", LitellmSettings)
     router = _read_section(document, "router_settings", RouterSettings)
     general = _read_section(document, "general_settings", GeneralSettings)

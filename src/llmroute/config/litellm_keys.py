@@ -7,7 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-__all__ = ["IGNORED", "NOT_NEEDED", "OF_OTHER_PROVIDERS", "prefixed"]
+__all__ = [
+    "IGNORED",
+    "LITELLM_OWN",
+    "LITELLM_SECTIONS",
+    "NOT_NEEDED",
+    "OF_OTHER_PROVIDERS",
+    "prefixed",
+]
 
 _LOGGING = "there are no callbacks; the log and /metrics say what was done"
 _CACHE = "answers are not cached"
@@ -249,3 +256,17 @@ def prefixed(section: str, name: str) -> str | None:
     if section == "router_settings" and name.startswith("redis_"):
         return _REDIS
     return None
+
+
+LITELLM_OWN = frozenset(
+    {
+        "credential_list",
+        "environment_variables",
+        "general_settings",
+        "litellm_settings",
+        "model_list",
+        "router_settings",
+    }
+)
+LITELLM_SECTIONS = LITELLM_OWN | IGNORED[""].keys()
+"""What may stand at the top of a file, besides `include`."""

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path as FilePath
 from typing import Any
 
-from llmroute.config import environment, litellm, native
+from llmroute.config import environment, native
 from llmroute.config.document import Document, Path, Source, from_data, from_yaml
+from llmroute.config.litellm_keys import LITELLM_SECTIONS
 from llmroute.config.model import Config
 from llmroute.config.references import resolve
 from llmroute.errors import ConfigError, Problem
@@ -59,20 +60,25 @@ def _config(name: str, main: Source, folder: FilePath, environ: Mapping[str, str
         document.merge(source)
     data = document.data
     ours = sorted(data.keys() & {"deployments", "aliases"})
-    theirs = sorted(data.keys() & litellm.SECTIONS)
+    theirs = sorted(data.keys() & LITELLM_SECTIONS)
     if not data:
         document.wrong((), "is empty; a model_list, or deployments and aliases, belong here")
     elif ours and theirs:
         document.wrong((theirs[0],), f"is LiteLLM's, and {ours[0]} is not; use one dialect")
     if not data or (ours and theirs):
         document.check()
-    read = litellm.read if theirs else native.read
     environ = resolve(
         document,
         os.environ if environ is None else environ,
         lambda file: _read(folder / file),
     )
-    config = read(document, environ)
+    if theirs:
+        # Here and not at the top: it takes a while to import, and no other file needs it.
+        from llmroute.config import litellm
+
+        config = litellm.read(document, environ)
+    else:
+        config = native.read(document, environ)
     document.check()
     return config
 

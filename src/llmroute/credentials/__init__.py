@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from llmroute.credentials.aws import aws_credential
-from llmroute.credentials.azure import AzureCredential
-from llmroute.credentials.google import GoogleCredential
 from llmroute.credentials.static import StaticCredential
 from llmroute.providers import Deployment, UpstreamRequest
 from llmroute.providers.bedrock import BedrockDeployment
@@ -40,10 +37,17 @@ class Credential(Protocol):
 
 def credential_for(deployment: Deployment) -> Credential:
     """Return the credential a deployment's settings describe; nothing is fetched yet."""
+    # Each is imported where it is used: together they take longer than the rest of llmroute.
     if isinstance(deployment, BedrockDeployment):
+        from llmroute.credentials.aws import aws_credential
+
         return aws_credential(deployment)
     if isinstance(deployment, FoundryDeployment) and deployment.obtains_token:
+        from llmroute.credentials.azure import AzureCredential
+
         return AzureCredential(deployment)
     if isinstance(deployment, VertexDeployment) and deployment.obtains_token:
+        from llmroute.credentials.google import GoogleCredential
+
         return GoogleCredential(deployment)
     return StaticCredential(deployment.api_key, deployment.auth_token)
