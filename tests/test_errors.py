@@ -49,6 +49,7 @@ def test_a_callers_error_has_its_status_and_the_apis_name(name, status, kind):
     ("name", "remedy"),
     [
         ("RejectedError", Remedy.NOTHING),
+        ("UntranslatableError", Remedy.ELSEWHERE),
         ("MisconfiguredError", Remedy.ELSEWHERE),
         ("RateLimitedError", Remedy.TIME),
         ("OverloadedError", Remedy.TIME),

@@ -51,6 +51,11 @@ def test_a_key_of_ours_lets_in_by_any_of_three_headers(header):
         ),
         pytest.param([(b"x-api-key", OURS), (b"authorization", b"")], [], id="an-empty-one"),
         pytest.param(
+            [(b"authorization", b"AWS4-HMAC-SHA256 Credential=A"), (b"x-api-key", OURS)],
+            [],
+            id="a-signature-for-amazon",
+        ),
+        pytest.param(
             [(b"authorization", b"Basic dTpw"), (b"x-api-key", OURS)],
             [(b"authorization", b"Basic dTpw")],
             id="another-scheme",

@@ -124,7 +124,10 @@ class Reader:
         data = yaml.safe_load(text)
         data = completed(data)
         secrets = re.findall(r"os\.environ/(\w+)|\$\{(\w+)\}", text)
-        variables = dict.fromkeys(("".join(pair) for pair in secrets), UPSTREAM_KEY)
+        variables = {
+            name: self.upstream.url if name.endswith(("_BASE", "_URL")) else UPSTREAM_KEY
+            for name in ("".join(pair) for pair in secrets)
+        }
         config.load_dict(data, variables | dict(os.environ))
         if title := re.match(r"# (\S+\.ya?ml)\n", text):
             path = Path(title[1]).name

@@ -26,6 +26,7 @@ from llmroute.errors import (
     UnauthorizedError,
     UnknownAliasError,
     UnreachableError,
+    UntranslatableError,
     UpstreamError,
 )
 from llmroute.messages.catalog import ModelInfo
@@ -64,6 +65,7 @@ __all__ = [
     "UnauthorizedError",
     "UnknownAliasError",
     "UnreachableError",
+    "UntranslatableError",
     "UpstreamError",
     "Usage",
 ]

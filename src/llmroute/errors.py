@@ -10,6 +10,7 @@
     │  └─ RequestTooLargeError  413  a body over the limit
     └─ UpstreamError                 an attempt at a deployment failed
        ├─ RejectedError         4xx  the same request fails anywhere
+       ├─ UntranslatableError   400  not in this deployment's words; it was not asked
        ├─ MisconfiguredError    4xx  this deployment's credentials or model name
        ├─ RateLimitedError      429
        ├─ OverloadedError       529
@@ -45,6 +46,7 @@ __all__ = [
     "UnauthorizedError",
     "UnknownAliasError",
     "UnreachableError",
+    "UntranslatableError",
     "UpstreamError",
 ]
 
@@ -189,6 +191,14 @@ class RejectedError(UpstreamError):
     """The upstream refused the request itself; every other one would too."""
 
     remedy = Remedy.NOTHING
+
+
+class UntranslatableError(UpstreamError):
+    """The request cannot be put in words that this deployment takes; nothing was sent.
+
+    Leaving out what is in the way would change the question: an image that somebody would have to
+    fetch, say.  Another deployment may take it as it is.
+    """
 
 
 class MisconfiguredError(UpstreamError):

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import anyio
 import typer
@@ -18,16 +18,19 @@ from llmroute import (
     MisconfiguredError,
     OverloadedError,
     RateLimitedError,
+    Record,
     RejectedError,
     Router,
     UpstreamError,
 )
 from llmroute.config import Alias
 from llmroute.messages.catalog import CLAUDE, facts
-from llmroute.providers import PROVIDERS
+from llmroute.platforms.generations import generation_of
+from llmroute.providers import PROVIDERS, BridgedDeployment, Deployment
 from llmroute.providers.anthropic import DEFAULT_BASE_URL
 from llmroute.routing.aliases import Aliases
 from llmroute_cli import table
+from llmroute_cli.client_request import client_request
 from llmroute_cli.configuration import load, say
 
 __all__ = ["check"]
@@ -35,6 +38,7 @@ __all__ = ["check"]
 _PATIENCE = 60.0  # seconds, for one deployment
 # Where any model will do, the cheapest that everyone may use.
 _SAMPLES = ("claude-haiku-4-5", *CLAUDE)
+_PLAIN: dict[str, Any] = {"max_tokens": 1, "messages": [{"role": "user", "content": "Hi"}]}
 
 
 def check(path: Path | None, *, live: bool) -> None:
@@ -63,23 +67,62 @@ def check(path: Path | None, *, live: bool) -> None:
     if live:
         typer.echo()
         results = anyio.run(_try_all, config)
-        table.show(("deployment", "model", "status", "ms", "what to do"), results)
+        table.show(
+            ("deployment", "model", "status", "ms", "what to do"),
+            [result.cells() for result in results],
+        )
+        if changes := [change for result in results for change in result.changes()]:
+            typer.echo()
+            table.show(
+                ("deployment", "in a request of Claude Code's", "what becomes of it"), changes
+            )
         if not all(result.is_good for result in results):
             raise typer.Exit(1)
 
 
 class Result(NamedTuple):
-    """How a deployment answered; the cells of its row."""
+    """How a deployment answered.
+
+    Attributes:
+        deployment: Its name.
+        model: What it was asked for.
+        status: The HTTP status, or why there is none.
+        milliseconds: How long that took.
+        advice: What to do; empty if nothing.
+        losses: What was left out of the request or reworded, by the tables and by what the platform
+            has refused; `None` if the request was not answered.
+    """
 
     deployment: str
     model: str
     status: str
-    milliseconds: str
+    milliseconds: float
     advice: str
+    losses: tuple[str, ...] | None
 
     @property
     def is_good(self) -> bool:
         return self.status == "200"
+
+    def cells(self) -> Sequence[str]:
+        return self.deployment, self.model, self.status, f"{self.milliseconds:.0f}", self.advice
+
+    def changes(self) -> Sequence[Sequence[str]]:
+        """Return the rows on what becomes of the request."""
+        if self.losses is None:
+            return ()
+        split = [loss.partition(": ") for loss in self.losses]
+        rows = [(self.deployment, place, reason) for place, _, reason in split]
+        return rows or [(self.deployment, "everything", "goes there as it is")]
+
+
+class _LastRecord:
+    """Observes a router for what was left out of the last call."""
+
+    losses: tuple[str, ...] = ()
+
+    def record(self, record: Record) -> None:
+        self.losses = record.losses
 
 
 async def _try_all(config: Config) -> Sequence[Result]:
@@ -104,20 +147,34 @@ async def _try(config: Config, name: str) -> Result:
     )
     match = Aliases([pattern]).find(asked)
     model = match.model(config.deployments[name].model, asked) if match else asked
+    last, losses = _LastRecord(), None
     started = time.perf_counter()
-    async with Router(alone) as router:
+    async with Router(alone, observers=[last]) as router:
         try:
             with anyio.fail_after(_PATIENCE):
-                await router.complete(
-                    model=asked, max_tokens=1, messages=[{"role": "user", "content": "Hi"}]
-                )
-            status, advice = "200", ""
+                advice = await _ask(router, asked, _request(config.deployments[name], model))
+            status, losses = "200", None if advice else last.losses
         except LLMRouteError as error:
             status = str(error.status) if isinstance(error, UpstreamError) else "error"
             advice = f"{_advice(error)} ({error})"
         except TimeoutError:
             status, advice = "no answer", f"it took more than {_PATIENCE:.0f} s; try again later"
-    return Result(name, model, status, f"{1000 * (time.perf_counter() - started):.0f}", advice)
+    return Result(name, model, status, 1000 * (time.perf_counter() - started), advice, losses)
+
+
+def _request(deployment: Deployment, model: str) -> dict[str, Any]:
+    base = deployment.base_model if isinstance(deployment, BridgedDeployment) else None
+    return client_request(generation_of((base, model)))
+
+
+async def _ask(router: Router, asked: str, request: dict[str, Any]) -> str:
+    """Ask as Claude Code does, and plainly where that is refused; return what to know of it."""
+    try:
+        await router.complete(model=asked, **request)
+    except RejectedError as refusal:
+        await router.complete(model=asked, **_PLAIN)
+        return f"it takes a plain request, and refuses what Claude Code sends ({refusal})"
+    return ""
 
 
 def _question(config: Config, name: str) -> tuple[str, str]:

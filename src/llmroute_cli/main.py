@@ -122,12 +122,20 @@ def check(
     *,
     live: Annotated[
         bool,
-        typer.Option("--live", help="Send one tiny request to each deployment; it costs a token."),
+        typer.Option(
+            "--live",
+            help="Send one tiny request of Claude Code's shape to each deployment; it costs next "
+            "to nothing.",
+        ),
     ] = False,
 ) -> None:
     """Check the configuration, and with --live every deployment.
 
     Prints every problem at once, or a table of what it says.
+
+    With --live there are two more tables: how each deployment answered, and what of a request of
+    Claude Code's it does not get to see, because its platform is known to refuse it or has just
+    done so.
 
     The exit status is 2 if it cannot be used, and 1 if a deployment does not answer.
     """

@@ -98,6 +98,23 @@ def test_an_error_bears_no_account(gateway, bedrock):
     assert "assumed-role" not in answer.text
 
 
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+def test_what_amazon_would_have_to_fetch_is_answered_400_with_its_place(gateway, bedrock, stream):
+    image = {"type": "image", "source": {"type": "url", "url": "https://example.com/a.png"}}
+    answer = gateway.ask(stream=stream, messages=[{"role": "user", "content": [image]}])
+
+    assert (400, "false") == (answer.status_code, answer.headers["x-should-retry"])
+    assert {
+        "type": "error",
+        "error": {
+            "type": "invalid_request_error",
+            "message": "deployment 'amazon': messages.0.content.0.source: Bedrock does not take"
+            " sources of the type url; send base64",
+        },
+    } == answer.json()
+    assert [] == bedrock.requests
+
+
 def test_an_exception_in_mid_stream_is_the_last_event(gateway, bedrock):
     bedrock.answer(text("Good morning.").fail("overloaded_error", "busy", after_events=4))
     last = gateway.ask(stream=True).text.strip().split("\n\n")[-1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
@@ -20,8 +21,9 @@ from llmroute.testing import (
     thinking,
     tool_use,
 )
+from llmroute.wire.envelope import Envelope
 
-from .client import SESSION, Machine, Run
+from .client import SESSION, Machine, Run, steady
 from .gateway import MASTER_KEY, UPSTREAM_KEY, Gateway
 from .journey import DONE
 
@@ -259,6 +261,58 @@ def test_a_wrong_key_is_refused_soon(machine: Machine, mode: Environment) -> Non
     # In some modes the client looks twice whether there is another credential.
     assert (1, []) == (run.status, run.retries[2:])
     assert [] == received
+
+
+def members(received: Received) -> dict[str, str]:
+    """Split a body; each member is text as it came."""
+    body = Envelope.parse(received.body)
+    return {name: steady(bytes(body.raw(name)).decode()) for name in body}
+
+
+def bearing() -> FakeBedrock:
+    return FakeBedrock(api_key=MASTER_KEY)
+
+
+def tokened() -> FakeVertex:
+    fake = FakeVertex(project="strange-project")
+    fake.tokens[MASTER_KEY] = float("inf")
+    return fake
+
+
+EQUALS = [
+    pytest.param(bedrock, Upstream(FakeBedrock, to_bedrock), bearing, id="bedrock"),
+    pytest.param(vertex, Upstream(FakeVertex, to_vertex), tokened, id="vertex"),
+]
+
+
+@pytest.mark.parametrize(("mode", "upstream", "itself"), EQUALS)
+def test_between_equals_the_members_are_the_clients_bytes(
+    machine: Machine, mode: Environment, upstream: Upstream, itself: Callable[[], FakeUpstream]
+) -> None:
+    use = tool_use("Bash", {"command": "echo once"}, id="toolu_1")
+    answers = [message([thinking("A command."), use]), DONE]
+    turn = ("-p", "Run it.", "--allowedTools", "Bash")
+    _, received = held(machine, mode, upstream, *answers, turns=(turn,))
+
+    machine.wipe()
+    with itself() as fake:
+        fake.answer_with(lambda it: answers.pop(0) if b'"tools":[{' in it.body else DONE)
+        # What the proxy's addresses have before the platform's own.
+        ours = re.compile("/bedrock$|/vertex(?=/v1$)")
+        env = {name: ours.sub("", value) for name, value in mode(fake.url).items()}
+        run = machine.run(fake.url, env, *turn, "--session-id", SESSION)
+        straight = list(fake.requests)
+
+    assert "All done." == run.result
+    expected, actual = (
+        [members(it) for it in each if b'"tools":[{' in it.body] for each in (straight, received)
+    )
+    assert 2 == len(expected)
+    for before, after in zip(expected, actual, strict=True):
+        # Betas may come in a header too, which Bedrock itself does not look at.
+        listed = [json.loads(each.pop("anthropic_beta", "[]")) for each in (before, after)]
+        assert set(listed[0]) <= set(listed[1])
+        assert before == after
 
 
 def test_tokens_are_counted_in_vertex_ais_format(machine: Machine) -> None:

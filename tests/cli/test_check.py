@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from llmroute.testing import error
+from llmroute.testing import FakeBedrock, FakeFoundry, FakeVertex, error, text
 
 from .program import MASTER_KEY, UPSTREAM_KEY
 
@@ -72,13 +72,114 @@ def test_the_environment_alone_will_do(invoke, monkeypatch):
     assert "sk-canary" not in done.output
 
 
-def test_live_asks_each_deployment_for_one_token(invoke, config_file, upstream):
+def test_live_asks_each_deployment_once_for_next_to_nothing(invoke, config_file, upstream):
+    path = config_file(deployment={"model": "claude-opus-5-5"})
+    done = invoke("check", "--live", "--config", path)
+
+    assert 0 == done.exit_code
+    asked = {r.json["model"]: r.json["max_tokens"] for r in upstream.requests}
+    # Haiku 4.5 thinks by a budget, of which 1024 is the least.
+    assert {"claude-opus-5-5": 1, "claude-haiku-4-5": 1025} == asked
+    assert 2 == len(upstream.requests)
+    assert ["main", "claude-opus-5-5", "200"] in [row[:3] for row in rows(done.stdout)]
+
+
+def test_live_sends_what_claude_code_sends(invoke, config_file, upstream):
+    path = config_file(deployment={"model": "claude-opus-5-5"})
+    done = invoke("check", "--live", "--config", path)
+
+    sent = next(r for r in upstream.requests if r.json["model"] == "claude-opus-5-5")
+    assert {"per-turn-control-2026-07-01", "advanced-tool-use-2025-11-20"} < set(
+        sent.header("anthropic-beta").split(",")
+    )
+    assert ("adaptive", "low", ["user", "system"], [None, True]) == (
+        sent.json["thinking"]["type"],
+        sent.json["output_config"]["effort"],
+        [message["role"] for message in sent.json["messages"]],
+        [tool.get("defer_loading") for tool in sent.json["tools"]],
+    )
+    assert ["main", "everything", "goes there as it is"] in rows(done.stdout)
+
+
+@pytest.fixture
+def clouds_file(tmp_path):
+    """Run the clouds, and write a configuration that has one model on each."""
+    with FakeBedrock() as bedrock, FakeFoundry() as foundry, FakeVertex() as vertex:
+        vertex.tokens["ya29.given"] = float("inf")
+        google = {"provider": "vertex", "base_url": vertex.url, "auth_token": "ya29.given"}
+        google |= {"model": "claude-opus-5-5", "project": "fake-project"}
+        keys = {"access_key_id": "AKIAFAKE", "secret_access_key": "fake-secret"}
+        settings = {
+            "deployments": {
+                "aws": {
+                    "provider": "bedrock",
+                    "base_url": bedrock.url,
+                    "model": "us.anthropic.claude-opus-5-5",
+                    "region": "us-east-1",
+                    **keys,
+                },
+                "azure": {
+                    "provider": "foundry",
+                    "base_url": foundry.url,
+                    "api_key": "fake-key",
+                    "model": "my-own",
+                    "base_model": "claude-haiku-4-5",
+                },
+                "google": google,
+                "native": google | {"surface": "messages", "workspace_id": "wrkspc_fake"},
+            },
+            "aliases": {"opus": ["aws", "azure", "google", "native"]},
+        }
+        path = tmp_path / "clouds.yaml"
+        path.write_text(json.dumps(settings))
+        yield path, foundry, vertex
+
+
+def test_live_shows_what_each_platform_does_not_get_to_see(invoke, clouds_file):
+    done = invoke("check", "--live", "--config", clouds_file[0])
+
+    assert 0 == done.exit_code
+    shown = rows(done.stdout)
+    assert ["200"] * 4 == [row[2] for row in shown if row[2:] and row[2] == "200"]
+    renamed = "sent as tool-search-tool-2025-10-19"
+    assert ["google", "anthropic-beta advanced-tool-use-2025-11-20", renamed] in shown
+    assert ["aws", "messages[].output_config", "Bedrock does not take the beta it needs"] in shown
+    assert ["azure", "everything", "goes there as it is"] in shown
+    assert ["native", "everything", "goes there as it is"] in shown
+
+
+def test_live_shows_what_a_platform_has_just_refused(invoke, clouds_file):
+    path, foundry, _ = clouds_file
+    foundry.answer(
+        error(400, message="metadata: Extra inputs are not permitted"),
+        error(
+            400,
+            message="Unexpected value(s) `claude-code-20250219` for the `anthropic-beta` header",
+        ),
+    )
+    done = invoke("check", "--live", "--config", path)
+
+    assert 0 == done.exit_code
+    azure = [row[1:] for row in rows(done.stdout) if row[0] == "azure"]
+    assert ["metadata", "was refused"] in azure
+    assert ["anthropic-beta claude-code-20250219", "was refused"] in azure
+
+
+def test_a_deployment_that_takes_plain_requests_alone_answers(invoke, config_file, upstream):
+    def picky(received):
+        if "thinking" in received.json:
+            return error(400, message="thinking: unknown field")
+        return text("Hi.")
+
+    upstream.answer_with(picky)
     done = invoke("check", "--live", "--config", config_file())
 
     assert 0 == done.exit_code
-    asked = sorted((r.json["model"], r.json["max_tokens"]) for r in upstream.requests)
-    assert [("claude-haiku-4-5", 1), ("claude-haiku-4-5", 1)] == asked
-    assert ["main", "claude-haiku-4-5", "200"] in [row[:3] for row in rows(done.stdout)]
+    said = [row for row in rows(done.stdout) if row[0] in {"main", "small"} and row[2] == "200"]
+    assert 2 == len(said)
+    assert all("takes a plain request" in row[4] for row in said)
+    assert "thinking: unknown field" in done.stdout
+    assert "everything" not in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -89,7 +190,6 @@ def test_live_asks_each_deployment_for_one_token(invoke, config_file, upstream):
         pytest.param(error(429), "429", "its limit is reached", id="limit"),
         pytest.param(error(529), "529", "try again later", id="overloaded"),
         pytest.param(error(500), "500", "try again later", id="fault"),
-        pytest.param(error(400), "400", "no answer of a Messages API", id="rejected"),
     ],
 )
 def test_a_deployment_that_fails_is_an_exit_status_and_a_hint(
@@ -100,9 +200,18 @@ def test_a_deployment_that_fails_is_an_exit_status_and_a_hint(
     done = invoke("check", "--live", "--config", config_file())
 
     assert 1 == done.exit_code
-    statuses = {row[0]: row[2] for row in rows(done.stdout) if row[0] in {"main", "small"}}
-    assert sorted([status, "200"]) == sorted(statuses.values())
+    statuses = [row[2] for row in rows(done.stdout) if row[2:] and row[2].isdigit()]
+    assert sorted([status, "200"]) == sorted(statuses)
     assert advice in done.stdout
+
+
+def test_a_deployment_that_takes_no_request_at_all_is_an_exit_status(invoke, config_file, upstream):
+    upstream.default = error(400)
+
+    done = invoke("check", "--live", "--config", config_file())
+
+    assert 1 == done.exit_code
+    assert "no answer of a Messages API" in done.stdout
 
 
 def test_a_deployment_that_is_not_there_is_reported(invoke, config_file):

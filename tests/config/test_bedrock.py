@@ -77,6 +77,24 @@ def test_the_quickstart_loads_as_it_is():
             id="variable",
         ),
         pytest.param({}, {"AWS_DEFAULT_REGION": "us-east-2"}, "us-east-2", id="other-variable"),
+        pytest.param(
+            {"base_url": "https://bedrock-runtime-fips.us-gov-west-1.amazonaws.com"},
+            {"AWS_REGION": "us-east-1"},
+            "us-gov-west-1",
+            id="address",
+        ),
+        pytest.param(
+            {"base_url": "https://vpce-1-a.bedrock-runtime.eu-west-2.vpce.amazonaws.com"},
+            {},
+            "eu-west-2",
+            id="address-in-a-vpc",
+        ),
+        pytest.param(
+            {"base_url": "https://bedrock.us-east-1.example.com"},
+            {"AWS_REGION": "eu-west-1"},
+            "eu-west-1",
+            id="address-of-another",
+        ),
         pytest.param({}, {}, None, id="left-to-the-aws-files"),
     ],
 )
@@ -221,6 +239,23 @@ def test_every_spelling_of_a_model_is_read(model, expected):
     found = taken(model=model)
 
     assert expected == (found["model"], found["region"])
+
+
+def test_an_endpoint_that_names_its_region_stands_above_the_environment():
+    endpoint = "https://bedrock-runtime-fips.us-east-2.amazonaws.com"
+    environ = {"AWS_REGION_NAME": "eu-west-1"}
+
+    assert "us-east-2" == taken(environ, aws_bedrock_runtime_endpoint=endpoint)["region"]
+
+
+def test_a_project_that_nothing_is_done_with_is_told():
+    config = litellm(
+        model="bedrock/mantle/anthropic.claude-opus-5-5",
+        aws_region_name="us-east-1",
+        aws_bedrock_project_id="p",
+    )
+
+    assert ["is for bedrock/claude_platform/ models; not used"] == [w.text for w in config.warnings]
 
 
 def test_a_region_that_is_named_nowhere_is_litellms_own_with_a_warning():

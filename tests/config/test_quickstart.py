@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import pytest
+
 from llmroute.config import load_file
 
 FOLDER = Path(__file__).parent / "quickstart"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 ENVIRON = {
     "ANTHROPIC_API_KEY": "sk-ant-1",
     "LITELLM_MASTER_KEY": "sk-1234567890",
@@ -14,6 +17,11 @@ ENVIRON = {
     "AZURE_AI_API_BASE": "https://my-resource.services.ai.azure.com/anthropic",
     "VERTEX_FILE_PATH_ENV_VAR": "/path/to/service_account.json",
 }
+
+
+@pytest.mark.parametrize("file", sorted(FOLDER.iterdir()), ids=lambda file: file.stem)
+def test_each_is_among_the_examples_to_the_byte(file):
+    assert file.read_bytes() == (EXAMPLES / file.name).read_bytes()
 
 
 def test_the_minimal_file_loads_as_it_is():

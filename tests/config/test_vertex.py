@@ -66,6 +66,37 @@ def warnings(config):
             {"project": "p2", "location": "eu"},
             id="googles-variables",
         ),
+        pytest.param(
+            {"surface": "messages"},
+            {
+                "ANTHROPIC_GOOGLE_CLOUD_PROJECT": "p3",
+                "ANTHROPIC_GOOGLE_CLOUD_WORKSPACE_ID": "wrkspc_1",
+                "ANTHROPIC_VERTEX_PROJECT_ID": "p1",
+                "GOOGLE_CLOUD_PROJECT": "p2",
+                "CLOUD_ML_REGION": "us-east5",
+                "GOOGLE_CLOUD_LOCATION": "eu",
+            },
+            {"surface": "messages", "project": "p3", "workspace_id": "wrkspc_1"},
+            id="the-sdks-variables",
+        ),
+        pytest.param(
+            {"surface": "messages", "workspace_id": "wrkspc_2"},
+            {
+                "ANTHROPIC_GOOGLE_CLOUD_WORKSPACE_ID": "wrkspc_1",
+                "ANTHROPIC_GOOGLE_CLOUD_LOCATION": "us-central1",
+                "GOOGLE_CLOUD_PROJECT": "p2",
+            },
+            {
+                "surface": "messages",
+                "project": "p2",
+                "location": "us-central1",
+                "workspace_id": "wrkspc_2",
+            },
+            id="the-sdks-location",
+        ),
+        pytest.param(
+            {}, {"ANTHROPIC_GOOGLE_CLOUD_WORKSPACE_ID": "wrkspc_1"}, {}, id="no-workspace-here"
+        ),
     ],
 )
 def test_the_native_dialect_completes_project_and_location(settings, environ, expected):
@@ -103,10 +134,39 @@ def test_the_native_dialect_completes_project_and_location(settings, environ, ex
             [("base_url", "must end before /projects")],
             id="resource",
         ),
+        pytest.param(
+            {"surface": "messages"},
+            [("workspace_id", "required with surface: messages, and not given")],
+            id="no-workspace",
+        ),
+        pytest.param(
+            {"surface": "invoke"},
+            [("surface", "must be 'predict' or 'messages'")],
+            id="surface",
+        ),
     ],
 )
 def test_the_native_dialect_says_what_is_wrong(settings, expected):
     assert expected == problems(native, **settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        pytest.param(
+            {"surface": "messages", "workspace_id": "w", "drop_betas": ["b"]},
+            [("drop_betas", "without effect with surface: messages")],
+            id="nothing-is-fitted",
+        ),
+        pytest.param(
+            {"workspace_id": "w"},
+            [("workspace_id", "without effect with surface: predict")],
+            id="no-workspaces",
+        ),
+    ],
+)
+def test_what_is_about_the_other_surface_is_a_warning(settings, expected):
+    assert expected == warnings(native(**settings))
 
 
 @pytest.mark.parametrize(

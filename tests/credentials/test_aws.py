@@ -1,15 +1,17 @@
 """Requests signed with AWS keys, wherever these come from, as a strict Bedrock sees them."""
 
+import threading
+
 import anyio
 import pytest
 
 from llmroute.credentials import credential_for
 from llmroute.credentials.aws import AwsCredential
 from llmroute.credentials.static import StaticCredential
-from llmroute.errors import MisconfiguredError
+from llmroute.errors import FaultError, MisconfiguredError, UnreachableError
 from llmroute.providers import UpstreamRequest
 from llmroute.providers.bedrock import BedrockDeployment
-from llmroute.testing import AwsKey, Clock, FakeBedrock, FakeSts, FakeUpstream, as_json
+from llmroute.testing import AwsKey, Clock, FakeBedrock, FakeSts, FakeUpstream, as_json, raw
 from llmroute.transport import Timeouts
 from llmroute.transport.direct import DirectTransport
 
@@ -273,12 +275,82 @@ async def test_given_keys_and_unchanged_ones_cannot_be_renewed(bedrock, aws_file
         pytest.param({}, "none were found", id="nothing"),
         pytest.param({"profile": "work"}, r"profile \(work\) could not be found", id="profile"),
         pytest.param({"region": None, "base_url": None}, "no region is named", id="region"),
-        pytest.param({**ROLE, "sts_endpoint": "http://127.0.0.1:9"}, "Could not connect", id="sts"),
     ],
 )
 async def test_what_is_missing_is_said(bedrock, settings, expected):
     with pytest.raises(MisconfiguredError, match=expected):
         await status_of(bedrock, **settings)
+
+
+async def test_a_token_service_that_is_out_of_order_is_no_misconfiguration(bedrock):
+    gone = {**ROLE, "sts_endpoint": "http://127.0.0.1:9"}
+    with pytest.raises(UnreachableError, match="Could not connect"):
+        await status_of(bedrock, **gone)
+    with FakeUpstream() as broken:
+        refusal = b"<ErrorResponse><Error><Code>ServiceUnavailable</Code></Error></ErrorResponse>"
+        broken.on("POST", "/", raw(503, [("content-type", "text/xml")], refusal))
+        with pytest.raises(FaultError, match="ServiceUnavailable") as caught:
+            await status_of(bedrock, **ROLE, sts_endpoint=broken.url)
+    assert 502 == caught.value.status
+
+
+async def test_keys_that_live_shortly_are_not_fetched_for_each_request(bedrock, sts):
+    clock = Clock()
+    credential = AwsCredential(deployment_of(bedrock, **ROLE, sts_endpoint=sts.url), clock)
+    sts.lifetime = 800.0
+
+    assert [200] * 5 == [await send(bedrock, credential) for _ in range(5)]
+    assert 2 == len(sts.assumed)
+    clock.advance(31)
+    assert 200 == await send(bedrock, credential)
+    assert 3 == len(sts.assumed)
+
+
+class HeldSts(FakeSts):
+    """Answers when it is let."""
+
+    def __init__(self, bedrock):
+        super().__init__(bedrock)
+        self.begun = threading.Event()
+        self.go_on = threading.Event()
+        self.go_on.set()
+
+    def _chosen(self, received, problem):
+        self.begun.set()
+        assert self.go_on.wait(10)
+        return super()._chosen(received, problem)
+
+
+async def test_requests_go_on_with_keys_that_are_being_replaced(bedrock):
+    with HeldSts(bedrock) as sts:
+        credential = credential_for(deployment_of(bedrock, **ROLE, sts_endpoint=sts.url))
+        sts.lifetime = 800.0
+        assert 200 == await send(bedrock, credential)
+        sts.begun.clear()
+        sts.go_on.clear()
+        with anyio.fail_after(20):
+            async with anyio.create_task_group() as group:
+                group.start_soon(send, bedrock, credential)
+                assert await anyio.to_thread.run_sync(sts.begun.wait, 10)
+                statuses = [await send(bedrock, credential) for _ in range(3)]
+                signers = list(bedrock.signers)
+                sts.go_on.set()
+
+        assert ([200] * 3, ["ASIAFAKE1"] * 4) == (statuses, signers)
+        assert "ASIAFAKE2" == bedrock.signers[-1]
+
+
+async def test_what_a_role_may_not_do_does_not_fetch_its_keys_each_time(bedrock, sts):
+    clock = Clock()
+    credential = AwsCredential(deployment_of(bedrock, **ROLE, sts_endpoint=sts.url), clock)
+    renewed = []
+    for _ in range(4):
+        assert 200 == await send(bedrock, credential)
+        clock.advance(1)
+        renewed.append(await credential.renew())
+
+    assert [True, False, False, False] == renewed
+    assert 2 == len(sts.assumed)
 
 
 async def test_no_secret_is_shown(bedrock):

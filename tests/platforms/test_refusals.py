@@ -56,7 +56,37 @@ from llmroute.platforms.refusals import refused_in
             {"cache_control.scope"},
             id="cache-control",
         ),
+        pytest.param(
+            "system.0.weight: Extra inputs are not permitted",
+            {"messages[].content[].weight"},
+            id="block-of-the-system-prompt",
+        ),
+        pytest.param("invalid beta flag", {"anthropic-beta"}, id="a-beta-and-not-which"),
+        pytest.param(
+            "role 'system' is not supported on this model", {"messages[] system"}, id="role"
+        ),
+        pytest.param(
+            "messages.1.role: Input should be 'user' or 'assistant'",
+            {"messages[] system"},
+            id="role-by-its-place",
+        ),
+        pytest.param('Unexpected role "system".', {"messages[] system"}, id="role-unexpected"),
         pytest.param("tools: Extra inputs are not permitted", set(), id="needed"),
+        pytest.param(
+            "thinking.disabled.budget_tokens: Extra inputs are not permitted",
+            set(),
+            id="needed-in-another-thinking",
+        ),
+        pytest.param(
+            "tools.0.web_search_20250305.description: Extra inputs are not permitted",
+            set(),
+            id="needed-in-another-tool",
+        ),
+        pytest.param(
+            "messages.0.content.0.thinking.cache_control: Extra inputs are not permitted",
+            set(),
+            id="needed-in-another-block",
+        ),
     ],
 )
 def test_what_is_refused_is_read_off_the_message(message, names):

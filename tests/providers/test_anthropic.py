@@ -83,6 +83,58 @@ def test_only_what_is_named_changes_in_the_body(given, expected):
 
 
 @pytest.mark.parametrize(
+    ("asked", "model"),
+    [
+        pytest.param("fast", "claude-haiku-4-5", id="a-model-that-takes-it"),
+        pytest.param("claude-opus-5-5", "claude-opus-5-5-20260901", id="the-same-by-its-date"),
+        pytest.param("claude-haiku-4-5", "fast", id="a-model-we-do-not-know"),
+        pytest.param("claude-opus-5-5", "claude-opus-5-5", id="the-name-asked-for"),
+    ],
+)
+def test_a_body_that_suits_the_model_keeps_its_bytes(asked, model):
+    body = b'{"model": "%s", "metadata":{} ,"top_k": 5.0, "messages":[]}'
+    request = prepared(body % asked.encode(), model)
+
+    assert body % model.encode() == b"".join(request.body)
+    assert () == request.losses
+
+
+@pytest.mark.parametrize(
+    ("asked", "endpoint"),
+    [
+        pytest.param("fast", "messages", id="from-a-name-that-does-not-tell"),
+        pytest.param("claude-haiku-4-5", "messages", id="from-another-generation"),
+        pytest.param("fast", "count_tokens", id="counting"),
+    ],
+)
+def test_what_a_model_of_another_generation_refuses_is_left_out_and_told(asked, endpoint):
+    body = b'{"model": "%s", "metadata":{} ,"top_k": 5, "messages":[]}' % asked.encode()
+    request = prepared(body, "claude-opus-5-5", endpoint=endpoint)
+
+    assert b'{"model":"claude-opus-5-5","metadata":{},"messages":[]}' == b"".join(request.body)
+    assert ("top_k: claude-opus-5-5 does not take it",) == request.losses
+
+
+def test_what_the_deployment_sets_is_not_fitted():
+    settings = {"extra_body": {"top_k": 5}}
+    request = prepared(BODY, "claude-opus-5-5", settings=settings)
+
+    assert BODY.replace(b"fast", b"claude-opus-5-5").replace(
+        b" }\n", b' ,"top_k":5}\n'
+    ) == b"".join(request.body)
+    assert () == request.losses
+
+
+def test_betas_pass_whatever_the_model_refuses():
+    betas = [(b"anthropic-beta", b"effort-2025-11-24,of-tomorrow")]
+    body = b'{"model":"fast","output_config":{"effort":"low"},"messages":[]}'
+    request = prepared(body, "claude-haiku-4-5", headers=betas)
+
+    assert b'{"model":"claude-haiku-4-5","messages":[]}' == b"".join(request.body)
+    assert [JSON, *betas, VERSION] == request.headers
+
+
+@pytest.mark.parametrize(
     ("given", "expected"),
     [
         pytest.param({}, "https://api.anthropic.com/v1/messages", id="default"),

@@ -82,6 +82,12 @@ def test_a_model_is_one_segment_of_the_path(model, segment):
     assert f"https://bedrock-runtime.us-east-1.amazonaws.com/model/{segment}/invoke" == url
 
 
+@pytest.mark.parametrize("model", [".", ".."])
+def test_a_model_that_would_be_another_place_is_refused(model):
+    with pytest.raises(MisconfiguredError, match="is no name"):
+        prepared(model=model)
+
+
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
@@ -347,6 +353,13 @@ ROLE = "arn:aws:sts::123456789012:assumed-role/gateway/me"
             id="unavailable",
         ),
         pytest.param(
+            400,
+            "ValidationException",
+            "Operation not allowed",
+            (MisconfiguredError, 404, "not_found_error", "Operation not allowed"),
+            id="model-not-open-to-the-account",
+        ),
+        pytest.param(
             418,
             "NewException",
             "new",
@@ -402,6 +415,23 @@ def test_what_is_no_exception_is_handed_on_as_it_came(status, body):
     error = PROVIDER.error(status, [], body)
 
     assert (status, body) == (error.status, error.body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b'{"type": "error", "error": {"message": "%s"}}', id="anthropic"),
+        pytest.param(b'{"type": "error", "error": {"message": "say \\"%s\\""}}', id="in-quotes"),
+        pytest.param(b'{"detail": "%s"}', id="odd"),
+        pytest.param(b"<Message>%s</Message>", id="xml"),
+    ],
+)
+def test_who_we_are_at_aws_is_in_no_error_of_any_shape(body):
+    user = b"arn:aws:sts::123456789012:assumed-role/gateway/me"
+    error = PROVIDER.error(403, [], body % user)
+
+    assert body % b"(identity)" == error.body
+    assert "123456789012" not in str(error)
 
 
 def chunk(data):
@@ -560,6 +590,17 @@ def test_claude_platform_on_aws_gets_the_callers_request_as_it_is():
     assert () == request.losses
 
 
+def test_claude_platform_on_aws_gets_what_a_model_of_another_generation_takes():
+    body = BODY.replace(b"}]}", b'}], "speed": "fast", "temperature": 1}')
+    settings = {"surface": "claude_platform"}
+    request = prepared(body, model="claude-opus-5-5", settings=settings)
+
+    expected = {**json.loads(body), "model": "claude-opus-5-5"}
+    del expected["temperature"]
+    assert expected == json.loads(b"".join(request.body))
+    assert ("temperature: claude-opus-5-5 does not take it",) == request.losses
+
+
 @pytest.mark.parametrize("surface", ["messages", "claude_platform"])
 def test_a_messages_stream_and_a_count_need_no_translation(surface):
     deployment = BedrockDeployment(region="us-east-1", surface=surface)
@@ -568,6 +609,11 @@ def test_a_messages_stream_and_a_count_need_no_translation(surface):
     assert messages({"surface": surface}, endpoint="count_tokens").url.endswith(
         "/v1/messages/count_tokens"
     )
+
+
+@pytest.mark.parametrize("surface", ["invoke", "messages", "claude_platform"])
+def test_what_is_refused_is_learned_where_requests_are_fitted(surface):
+    assert (surface != "claude_platform") is BedrockDeployment(surface=surface).learns
 
 
 @pytest.mark.parametrize("end", ["", "/", "/v1", "/v1/messages"])

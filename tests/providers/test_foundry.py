@@ -155,6 +155,20 @@ def test_any_credential_will_do(settings):
             "prompt is too long: context_length_exceeded: Too much.",
             id="length",
         ),
+        pytest.param(
+            403,
+            {
+                "error": {
+                    "code": "AuthorizationFailed",
+                    "message": "6f9619ff-8b86-d011-b42d-00cf4fc964ff may not use"
+                    " '/subscriptions/7f9619ff-8b86-d011-b42d-00cf4fc964ff/resourceGroups/acme/x'",
+                }
+            },
+            MisconfiguredError,
+            "permission_error",
+            "AuthorizationFailed: (id) may not use '/subscriptions/(id)/resourceGroups/(group)/x'",
+            id="whose",
+        ),
         pytest.param(400, {"error": "no"}, RejectedError, "invalid_request_error", "no", id="text"),
         pytest.param(503, [], FaultError, "api_error", "Foundry answered 503", id="unreadable"),
     ],

@@ -117,6 +117,97 @@ def test_of_anthropics_headers_only_the_betas_go_there():
     assert 1 == len(request.losses)
 
 
+WORKSPACE = (
+    "https://claude.googleapis.com/v1/projects/p/locations/global/workspaces/wrkspc_1/invoke"
+)
+NATIVE = {"surface": "messages", "workspace_id": "wrkspc_1"}
+
+
+def test_the_messages_api_gets_what_a_model_of_another_generation_takes():
+    body = BODY.replace(b"}]}", b'}], "thinking": {"type": "adaptive"}}')
+    request = prepared(body, "claude-haiku-4-5", settings=NATIVE)
+
+    assert "thinking" not in json.loads(b"".join(request.body))
+    assert ["thinking"] == [loss.partition(":")[0] for loss in request.losses]
+
+
+def test_the_messages_api_gets_the_callers_request_as_it_is():
+    body = BODY.replace(b"}]}", b'}], "speed": "fast", "thread": {"type": "create"}}')
+    headers = [
+        (b"anthropic-version", b"2030-01-01"),
+        (b"anthropic-beta", b"of-tomorrow"),
+        (b"anthropic-beta", b"message-threads-2026-08-12"),
+        (b"user-agent", b"claude-cli/2"),
+    ]
+    request = prepared(body, "fast", settings=NATIVE, headers=headers, query="beta=true")
+
+    assert ("POST", f"{WORKSPACE}/v1/messages?beta=true") == (request.method, request.url)
+    assert body == b"".join(request.body)
+    assert [(b"content-type", b"application/json"), *headers] == request.headers
+    assert () == request.losses
+
+
+def test_the_messages_api_has_anthropics_names_and_its_version():
+    request = prepared(model="claude-haiku-4-5-20251001", settings=NATIVE)
+
+    body = BODY.replace(b'"fast"', b'"claude-haiku-4-5-20251001"')
+    assert json.loads(body) == json.loads(b"".join(request.body))
+    assert (b"anthropic-version", b"2023-06-01") in request.headers
+
+
+@pytest.mark.parametrize(
+    ("settings", "members", "expected"),
+    [
+        pytest.param(
+            {}, {"endpoint": "count_tokens"}, f"{WORKSPACE}/v1/messages/count_tokens", id="count"
+        ),
+        pytest.param(
+            {"location": "us-central1"},
+            {},
+            f"{WORKSPACE}/v1/messages".replace("global", "us-central1"),
+            id="location",
+        ),
+        pytest.param(
+            {"project": None},
+            {},
+            f"{WORKSPACE}/v1/messages".replace("/p/", "/{project}/"),
+            id="project-of-the-credentials",
+        ),
+        pytest.param(
+            {"base_url": "https://a.example"},
+            {},
+            f"{WORKSPACE}/v1/messages".replace("claude.googleapis.com", "a.example"),
+            id="own-address",
+        ),
+    ],
+)
+def test_the_messages_apis_address_is_the_workspaces(settings, members, expected):
+    assert expected == prepared(settings={**NATIVE, **settings}, **members).url
+
+
+def test_the_messages_api_gets_the_deployments_own_headers_and_members():
+    own = {"headers": {"Anthropic-Beta": "mine"}, "extra_body": {"max_tokens": 1, "speed": "fast"}}
+    theirs = [(b"anthropic-beta", b"theirs")]
+    request = prepared(settings={**NATIVE, **own}, headers=theirs)
+    count = prepared(settings={**NATIVE, **own}, headers=theirs, endpoint="count_tokens")
+
+    sent = json.loads(b"".join(request.body))
+    assert (9, "fast") == (sent["max_tokens"], sent["speed"])
+    assert "speed" not in json.loads(b"".join(count.body))
+    assert [b"mine"] == [value for name, value in request.headers if name == b"anthropic-beta"]
+
+
+@pytest.mark.parametrize("surface", ["predict", "messages"])
+def test_what_is_refused_is_learned_where_requests_are_fitted(surface):
+    assert (surface == "predict") is VertexDeployment(surface=surface).learns
+
+
+@pytest.mark.parametrize("workspace", ["", "a/b", "..", "wrkspc_1?x"])
+def test_a_workspace_is_one_segment_of_the_path(workspace):
+    with pytest.raises(ValidationError):
+        VertexDeployment(surface="messages", workspace_id=workspace)
+
+
 def test_the_deployments_own_headers_and_members_are_added():
     request = prepared(
         settings={"headers": {"X-Team": "red"}, "extra_body": {"top_k": 3, "max_tokens": 1}}

@@ -1,4 +1,4 @@
-"""LiteLLM's quickstart with several providers answers, as it is; the environment says where."""
+"""LiteLLM's quickstart files answer as they are; the environment says where."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from llmroute.transport.direct import DirectTransport
 
 pytestmark = pytest.mark.anyio
 
-FOLDER = Path(__file__).parents[1] / "config" / "quickstart"
+FOLDER = Path(__file__).parents[2] / "examples"
 HELLO: dict[str, Any] = {"max_tokens": 64, "messages": [{"role": "user", "content": "Hi"}]}
 
 
@@ -63,21 +63,33 @@ def clouds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clouds]:
 
 
 @pytest.fixture(scope="module")
-def config(clouds: Clouds) -> Config:
-    return load_file(FOLDER / "multi-provider.yaml", clouds.environ)
+def configs(clouds: Clouds) -> dict[str, Config]:
+    files = ("minimal", "bedrock", "multi-provider")
+    return {file: load_file(FOLDER / f"{file}.yaml", clouds.environ) for file in files}
 
 
 @pytest.mark.parametrize(
-    ("alias", "who"),
+    ("file", "alias", "who"),
     [
-        pytest.param("claude-3-5-sonnet-20241022", "anthropic", id="anthropic"),
-        pytest.param("claude-bedrock", "bedrock", id="bedrock"),
-        pytest.param("claude-4-azure", "foundry", id="foundry"),
-        pytest.param("anthropic-vertex", "vertex", id="vertex"),
+        pytest.param("minimal", "claude-sonnet-4-5-20250929", "anthropic", id="minimal-sonnet"),
+        pytest.param("minimal", "claude-haiku-4-5-20251001", "anthropic", id="minimal-haiku"),
+        pytest.param("bedrock", "claude-sonnet-4-5-20250929", "bedrock", id="bedrock-sonnet"),
+        pytest.param("bedrock", "claude-haiku-4-5-20251001", "bedrock", id="bedrock-haiku"),
+        pytest.param(
+            "multi-provider", "claude-3-5-sonnet-20241022", "anthropic", id="anthropic-sonnet"
+        ),
+        pytest.param(
+            "multi-provider", "claude-3-5-haiku-20241022", "anthropic", id="anthropic-haiku"
+        ),
+        pytest.param("multi-provider", "claude-bedrock", "bedrock", id="bedrock"),
+        pytest.param("multi-provider", "claude-4-azure", "foundry", id="foundry"),
+        pytest.param("multi-provider", "anthropic-vertex", "vertex", id="vertex"),
     ],
 )
-async def test_every_alias_of_the_file_answers(config: Config, alias: str, who: str) -> None:
-    async with llmroute.Router(config, transport=DirectTransport()) as router:
+async def test_every_alias_of_each_file_answers(
+    configs: dict[str, Config], file: str, alias: str, who: str
+) -> None:
+    async with llmroute.Router(configs[file], transport=DirectTransport()) as router:
         answer = await router.complete(model=alias, **HELLO)
         async with router.stream(model=alias, **HELLO) as stream:
             streamed = await stream.message()
@@ -89,9 +101,9 @@ async def test_every_alias_of_the_file_answers(config: Config, alias: str, who: 
 
 
 async def test_the_project_and_the_location_are_those_of_the_file(
-    clouds: Clouds, config: Config
+    clouds: Clouds, configs: dict[str, Config]
 ) -> None:
-    async with llmroute.Router(config, transport=DirectTransport()) as router:
+    async with llmroute.Router(configs["multi-provider"], transport=DirectTransport()) as router:
         await router.complete(model="anthropic-vertex", **HELLO)
 
     path = clouds.vertex.requests[-1].path

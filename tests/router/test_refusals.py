@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import llmroute
-from llmroute.testing import Clock, FakeUpstream, error
+from llmroute.testing import Clock, FakeUpstream, as_json, error
 
 pytestmark = pytest.mark.anyio
 
@@ -22,7 +22,8 @@ CALL: dict[str, Any] = {
 BETA = error(
     400, message="Unexpected value(s) `context-1m-2025-08-07` for the `anthropic-beta` header."
 )
-MEMBER = error(400, message="metadata: Extra inputs are not permitted")
+REFUSED_METADATA = "metadata: Extra inputs are not permitted"
+MEMBER = error(400, message=REFUSED_METADATA)
 
 
 @pytest.fixture
@@ -98,3 +99,84 @@ async def test_what_an_anthropic_upstream_refuses_is_the_clients_to_mend() -> No
                 await router.complete(**CALL)
 
         assert 1 == len(upstream.requests)
+
+
+async def test_what_counting_refuses_is_still_sent_in_messages(upstream: FakeUpstream) -> None:
+    upstream.answer("Hello.")
+    refusal = as_json(
+        {"error": {"type": "invalid_request_error", "message": REFUSED_METADATA}, "type": "error"},
+        400,
+    )
+    upstream.on("POST", "/v1/messages/count_tokens", refusal)
+    counted = {name: CALL[name] for name in ("model", "messages", "metadata")}
+    async with router_for(upstream, "foundry", Clock()) as router:
+        with pytest.raises(llmroute.RejectedError, match="metadata"):
+            await router.count_tokens(**counted)
+        await router.complete(**CALL)
+
+    assert "metadata" in upstream.requests[-1].json
+
+
+async def test_of_betas_refused_without_a_name_all_are_left_out_with_what_they_unlock(
+    upstream: FakeUpstream,
+) -> None:
+    upstream.answer(error(400, message="invalid beta flag"), "First.", "Second.")
+    betas = "context-management-2025-06-27,interleaved-thinking-2025-05-14,own-2026-01-01"
+    call = CALL | {
+        "headers": {"anthropic-beta": betas},
+        "context_management": {"edits": [{"type": "clear_tool_uses_20250919"}]},
+    }
+    async with router_for(upstream, "foundry", Clock()) as router:
+        answers = [(await router.complete(**call)).text for _ in range(2)]
+
+    assert ["First.", "Second."] == answers
+    assert [betas, None, None] == [r.header("anthropic-beta") for r in upstream.requests]
+    assert [True, False, False] == ["context_management" in r.json for r in upstream.requests]
+
+
+async def test_fields_of_tools_and_blocks_are_left_out_wherever_they_stand(
+    upstream: FakeUpstream,
+) -> None:
+    upstream.answer(
+        error(400, message="tools.1.custom.priority: Extra inputs are not permitted"),
+        error(400, message="messages.0.content.0.text.weight: Extra inputs are not permitted"),
+        "Done.",
+    )
+    tool = {"name": "a", "description": "A.", "input_schema": {"type": "object"}, "priority": 1}
+    call = CALL | {
+        "tools": [tool, {**tool, "name": "b"}],
+        "system": [{"type": "text", "text": "S", "weight": 1}],
+        "messages": [{"role": "user", "content": [{"type": "text", "text": "Hi", "weight": 1}]}],
+    }
+    async with router_for(upstream, "foundry", Clock()) as router:
+        assert "Done." == (await router.complete(**call)).text
+
+    sent = upstream.requests[-1].json
+    fields = {"name", "description", "input_schema"}
+    assert [fields, fields] == [tool.keys() for tool in sent["tools"]]
+    assert [{"type": "text", "text": "Hi"}] == sent["messages"][0]["content"]
+    assert [{"type": "text", "text": "S"}] == sent["system"]
+
+
+async def test_system_messages_that_are_refused_are_folded(upstream: FakeUpstream) -> None:
+    upstream.answer(error(400, message="role 'system' is not supported on this model"), "Done.")
+    call = CALL | {
+        "model": "opus",
+        "messages": [
+            {"role": "user", "content": "Hi"},
+            {"role": "system", "content": "Be brief."},
+        ],
+    }
+    deployment = {
+        "provider": "foundry",
+        "base_url": upstream.url,
+        "api_key": "k",
+        "model": "claude-opus-5-5",
+    }
+    config = {"deployments": {"one": deployment}, "aliases": {"opus": "one"}}
+    async with llmroute.Router.from_dict(config) as router:
+        assert "Done." == (await router.complete(**call)).text
+
+    roles = [[m["role"] for m in r.json["messages"]] for r in upstream.requests]
+    assert [["user", "system"], ["user"]] == roles
+    assert "Be brief." in str(upstream.requests[-1].json["messages"])

@@ -179,6 +179,56 @@ async def test_what_google_refuses_is_left_out_and_noted(vertex: FakeVertex) -> 
     assert 3 <= len(records[0].losses)
 
 
+async def test_the_messages_api_at_google_gets_what_the_caller_sent(vertex: FakeVertex) -> None:
+    settings = {"surface": "messages", "workspace_id": "wrkspc_fake", "location": "global"}
+    headers = {"anthropic-beta": "prompt-caching-scope-2026-01-05,of-tomorrow"}
+    system = [
+        {"type": "text", "text": "S", "cache_control": {"type": "ephemeral", "scope": "global"}}
+    ]
+    call = {**HELLO, "system": system, "headers": headers, "speed": "fast"}
+    async with router_for(vertex, **settings) as router:
+        whole = await router.complete(model="opus", **call)
+        async with router.stream(model="opus", **call) as stream:
+            streamed = await stream.message()
+        assert 0 < await router.count_tokens(model="opus", messages=HELLO["messages"])
+
+    assert ("opus", whole.text) == (streamed.model, streamed.text)
+    sent, count = vertex.requests[1], vertex.requests[-1]
+    base = "/v1/projects/fake-project/locations/global/workspaces/wrkspc_fake/invoke/v1/messages"
+    assert (base, f"{base}/count_tokens") == (sent.path, count.path)
+    assert headers["anthropic-beta"] == sent.header("anthropic-beta")
+    assert ("claude-opus-5-5", system, "fast") == (
+        sent.json["model"],
+        sent.json["system"],
+        sent.json["speed"],
+    )
+    assert 1 == vertex.given
+
+
+async def test_what_the_messages_api_at_google_refuses_is_the_clients_to_mend(
+    vertex: FakeVertex,
+) -> None:
+    vertex.answer(error(400, message="metadata: Extra inputs are not permitted"))
+    settings = {"surface": "messages", "workspace_id": "wrkspc_fake"}
+    async with router_for(vertex, **settings) as router:
+        with pytest.raises(llmroute.RejectedError, match="metadata"):
+            await router.complete(model="opus", metadata={}, **HELLO)
+
+    assert 2 == len(vertex.requests)
+
+
+async def test_a_workspace_that_is_not_ours_is_an_error_without_the_project(
+    vertex: FakeVertex,
+) -> None:
+    settings = {"surface": "messages", "workspace_id": "wrkspc_1"}
+    async with router_for(vertex, **settings) as router:
+        with pytest.raises(llmroute.MisconfiguredError) as caught:
+            await router.complete(model="opus", **HELLO)
+
+    assert 403 == caught.value.status
+    assert b"fake-project" not in caught.value.body
+
+
 def test_it_works_without_an_event_loop(vertex: FakeVertex) -> None:
     vertex.answer(text("Good morning."))
     with llmroute.sync.Router.from_dict(config_for(vertex)) as router:

@@ -161,6 +161,65 @@ def test_what_vertex_does_not_take_is_refused_in_the_models_words(vertex, member
     assert answer.json()["error"]["message"].startswith(message)
 
 
+NATIVE = "/v1/projects/fake-project/locations/global/workspaces/wrkspc_fake/invoke/v1/messages"
+
+
+def ask_natively(vertex, path=NATIVE, version="2023-06-01", **members):
+    body = {"model": "claude-opus-5-5", "max_tokens": 9, "messages": [], **members}
+    headers = {"authorization": "Bearer good"}
+    if version is not None:
+        headers["anthropic-version"] = version
+    body = {name: value for name, value in body.items() if value is not None}
+    return httpx.post(f"{vertex.url}{path}", json=body, headers=headers)
+
+
+def test_the_messages_api_is_behind_the_gate(vertex):
+    answer = ask_natively(vertex, speed="fast", metadata={"user_id": "u"})
+
+    assert (200, "claude-opus-5-5") == (answer.status_code, answer.json()["model"])
+    assert answer.json()["id"].startswith("msg_0")
+    streamed = ask_natively(vertex, stream=True)
+    assert streamed.headers["content-type"].startswith("text/event-stream")
+    counted = ask_natively(vertex, f"{NATIVE}/count_tokens", max_tokens=None)
+    assert 0 < counted.json()["input_tokens"]
+
+
+@pytest.mark.parametrize(
+    ("members", "status", "message"),
+    [
+        pytest.param(
+            {"anthropic_version": "vertex-2023-10-16"},
+            400,
+            "anthropic_version: Extra inputs are not permitted",
+            id="the-other-dialect",
+        ),
+        pytest.param({"model": None}, 400, "model: Field required", id="no-model"),
+        pytest.param({"max_tokens": None}, 400, "max_tokens: Field required", id="no-max-tokens"),
+        pytest.param({"version": None}, 400, "anthropic-version: header is requi", id="no-version"),
+        pytest.param(
+            {"model": "claude-haiku-4-5@20251001"}, 404, "model: claude-haiku-4-5@", id="googles-id"
+        ),
+        pytest.param(
+            {"path": NATIVE.replace("fake-project", "other")}, 403, "Permission", id="project"
+        ),
+        pytest.param(
+            {"path": NATIVE.replace("wrkspc_fake", "wrkspc_1")}, 403, "Permission", id="workspace"
+        ),
+    ],
+)
+def test_the_messages_api_is_as_strict_as_anthropics(vertex, members, status, message):
+    answer = ask_natively(vertex, **members)
+
+    assert status == answer.status_code
+    assert answer.json()["error"]["message"].startswith(message)
+
+
+def test_the_messages_api_wants_a_token_too(vertex):
+    vertex.tokens.clear()
+
+    assert 401 == ask_natively(vertex).status_code
+
+
 def test_other_paths_are_nobodys(vertex):
     assert 404 == ask(vertex, path="/v1/models/").status_code
 

@@ -15,7 +15,7 @@ from llmroute.router import Answer, Router
 from llmroute.wire.envelope import Envelope
 from llmroute.wire.headers import Headers, upward
 
-__all__ = ["Door", "call_of", "model_of", "raw_path", "translated"]
+__all__ = ["IN_A_HEADER", "Door", "call_of", "model_of", "raw_path", "translated"]
 
 
 class Door(Protocol):
@@ -70,8 +70,11 @@ def raw_path(scope: dict[str, Any]) -> str:
 # An id at a cloud: a region and `anthropic.` before the model's name, perhaps in an ARN; a date,
 # a version and a window behind it.
 _AT_A_CLOUD = re.compile(
-    r"(?:^|[./])(?P<name>claude-[a-z0-9-]*?)(?:[-@](?P<date>20\d{6}))?(?:-v\d+)?(?::[0-9a-z]+)*$"
+    r"(?:^|[./])(?P<name>claude-[a-z0-9-]*?)(?:-(?P<date>20\d{6}))?(?:-v\d+)?(?::[0-9a-z]+)*$"
 )
+
+
+_GOOGLES_DATE = re.compile(r"@(20\d{6})$")
 
 
 def model_of(router: Router, asked: str) -> str:
@@ -79,20 +82,22 @@ def model_of(router: Router, asked: str) -> str:
 
     Else it is Anthropic's id for a cloud's one, with its date or without, if an alias matches that.
     """
-    if router.serves(asked):
+    if asked in router.config.aliases:
         return asked
-    profile = asked.rpartition("/")[2]
-    found = _AT_A_CLOUD.search(profile)
-    others = [profile]
-    if found is not None:
-        name, date = found["name"], found["date"]
-        others += [f"{name}-{date}", name] if date else [name]
+    # A pattern would pass Google's way to write a date on to those who write it otherwise.
+    name = _GOOGLES_DATE.sub(r"-\1", asked)
+    profile = name.rpartition("/")[2]
+    others = [name, profile]
+    if (found := _AT_A_CLOUD.search(profile)) is not None:
+        bare, date = found["name"], found["date"]
+        others += [f"{bare}-{date}", bare] if date else [bare]
     return next((other for other in others if router.serves(other)), asked)
 
 
 # What the clouds have in the body, and the Messages API in a header or nowhere.
 _DIALECT = ("anthropic_version", "anthropic_beta")
-_IN_A_HEADER = re.compile(r"[!-~]+")
+IN_A_HEADER = re.compile(r"[!-~]+")
+"""What of a body may become a header's value."""
 # The clouds' name for what the Messages API calls otherwise; it is turned again for a cloud.
 _RENAMED = {"tool-search-tool-2025-10-19": "advanced-tool-use-2025-11-20"}
 
@@ -122,7 +127,7 @@ def _betas(body: Envelope, headers: Headers) -> list[str]:
     if not isinstance(given, list):
         raise InvalidRequestError("anthropic_beta: Input should be a list of strings")
     listed = [beta.strip() if isinstance(beta, str) else "" for beta in given]
-    if not all(map(_IN_A_HEADER.fullmatch, listed)):
+    if not all(map(IN_A_HEADER.fullmatch, listed)):
         raise InvalidRequestError("anthropic_beta: Input should be a list of names")
     named = [value.decode("latin-1") for name, value in headers if name == b"anthropic-beta"]
     return [*listed, *(beta.strip() for beta in ",".join(named).split(",") if beta.strip())]

@@ -6,7 +6,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from llmroute.errors import MisconfiguredError, RequestError, UpstreamError
+from llmroute.errors import (
+    MisconfiguredError,
+    RequestError,
+    UntranslatableError,
+    UpstreamError,
+)
 from llmroute.messages.catalog import ModelInfo
 from llmroute.messages.events import error_body, error_event, error_type
 from llmroute.router import Head
@@ -99,12 +104,13 @@ def failure(error: RequestError | UpstreamError) -> Rendered:
 
     Claude Code recovers from errors by their wording and believes `retry-after`, so neither is
     touched. One thing is added: where the upstream refused the credential that is configured here,
-    the client need not try ten times more.
+    or was not asked at all, the client need not try ten times more.
     """
     if isinstance(error, RequestError):
         return refusal(error)
     headers = [*downward(error.headers), *_origin(error)]
-    final = isinstance(error, MisconfiguredError) and error.status in (401, 403)
+    refused = isinstance(error, MisconfiguredError) and error.status in (401, 403)
+    final = refused or isinstance(error, UntranslatableError)
     if final and not any(name == b"x-should-retry" for name, _ in headers):
         headers.append(_FINAL)
     if error.event:

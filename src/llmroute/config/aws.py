@@ -9,9 +9,14 @@ from typing import Any
 from llmroute.config.document import Document, Path
 from llmroute.providers.bedrock import BedrockDeployment
 
-__all__ = ["arn_region", "check", "completed"]
+__all__ = ["arn_region", "check", "completed", "host_region"]
 
 _ARN = re.compile(r"arn:aws[a-z-]*:bedrock:([a-z0-9-]+):")
+# Public endpoints, FIPS ones, and those of a VPC: `NAME.SERVICE.REGION.vpce.amazonaws.com`.
+_HOST = re.compile(
+    r"https?://[^/]+\.([a-z]{2,5}(?:-[a-z]+)+-[0-9]+)\."
+    r"(?:vpce\.)?(?:amazonaws\.com(?:\.cn)?|amazonaws\.eu|api\.aws)(?:[:/]|$)"
+)
 _REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
 _WORKSPACE = "ANTHROPIC_AWS_WORKSPACE_ID"
 # By surface, the variables that hold a key for it.
@@ -31,10 +36,24 @@ def arn_region(model: Any) -> str | None:
     return found[1] if found else None
 
 
+def host_region(base_url: Any) -> str | None:
+    """Return the region that an address of AWS's names: signatures must be for it.
+
+    >>> host_region("https://bedrock-runtime-fips.us-east-1.amazonaws.com")
+    'us-east-1'
+    """
+    found = _HOST.match(base_url) if isinstance(base_url, str) else None
+    return found[1] if found else None
+
+
 def completed(settings: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
-    """Return a Bedrock deployment's settings with what its ARN and the environment add to them."""
+    """Return a Bedrock deployment's settings with what is told elsewhere.
+
+    That is by its address, by its model's ARN and by the environment, in this order.
+    """
     more: dict[str, Any] = {}
-    found = [arn_region(settings.get("model")), *(environ.get(name) for name in _REGIONS)]
+    told = [host_region(settings.get("base_url")), arn_region(settings.get("model"))]
+    found = [*told, *(environ.get(name) for name in _REGIONS)]
     region = next(filter(None, found), None)
     if region and settings.get("region") is None:
         more["region"] = region

@@ -11,8 +11,22 @@ from llmroute.providers.vertex import VertexDeployment
 
 __all__ = ["check", "check_location", "completed"]
 
-_PROJECTS = ("ANTHROPIC_VERTEX_PROJECT_ID", "GOOGLE_CLOUD_PROJECT")
-_LOCATIONS = ("CLOUD_ML_REGION", "GOOGLE_CLOUD_LOCATION")
+# By setting, the variables that Claude Code and Google's own tools read.
+_PREDICT = (
+    ("project", ("ANTHROPIC_VERTEX_PROJECT_ID", "GOOGLE_CLOUD_PROJECT")),
+    ("location", ("CLOUD_ML_REGION", "GOOGLE_CLOUD_LOCATION")),
+)
+# Those of Anthropic's SDK. The region of other services is not meant: this one is global.
+_MESSAGES = (
+    ("project", ("ANTHROPIC_GOOGLE_CLOUD_PROJECT", "GOOGLE_CLOUD_PROJECT")),
+    ("location", ("ANTHROPIC_GOOGLE_CLOUD_LOCATION",)),
+    ("workspace_id", ("ANTHROPIC_GOOGLE_CLOUD_WORKSPACE_ID",)),
+)
+# What of a deployment's settings is about one of the two surfaces alone.
+_OF_PREDICT = (
+    *("accept_betas", "accept_members", "anthropic_version", "base_model"),
+    *("drop_betas", "drop_members"),
+)
 # us-east5, northamerica-northeast1; without a dash, several regions in one.
 _LOCATION = re.compile(r"[a-z]+(?:-[a-z]+[0-9]{1,2})?")
 
@@ -20,7 +34,7 @@ _LOCATION = re.compile(r"[a-z]+(?:-[a-z]+[0-9]{1,2})?")
 def completed(settings: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
     """Return a Vertex deployment's settings with what the environment adds to them."""
     more = {}
-    for name, variables in (("project", _PROJECTS), ("location", _LOCATIONS)):
+    for name, variables in _MESSAGES if settings.get("surface") == "messages" else _PREDICT:
         found = next(filter(None, map(environ.get, variables)), None)
         if found and settings.get(name) is None:
             more[name] = found
@@ -28,8 +42,14 @@ def completed(settings: Mapping[str, Any], environ: Mapping[str, str]) -> dict[s
 
 
 def check(document: Document, deployment: VertexDeployment, at: Path) -> None:
-    """Report credentials that are too many, and warn of a location that is none."""
+    """Report what is missing or too many, and warn of what has no effect."""
     check_location(document, deployment.location, (*at, "location"))
+    is_native = deployment.surface == "messages"
+    if is_native and not deployment.workspace_id:
+        document.wrong((*at, "workspace_id"), "required with surface: messages, and not given")
+    for name in _OF_PREDICT if is_native else ("workspace_id",):
+        if name in deployment.model_fields_set:
+            document.warn((*at, name), f"without effect with surface: {deployment.surface}")
     given = ("auth_token", "credentials", "credentials_file")
     for name in [name for name in given if getattr(deployment, name) is not None][1:]:
         document.wrong((*at, name), "is another credential; one of them is too many")

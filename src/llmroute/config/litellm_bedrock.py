@@ -49,8 +49,8 @@ class BedrockParams(Settings):
     aws_session_token: SecretStr | None = None
     """The session token of keys that are temporary."""
     aws_region_name: str | None = None
-    """The region; left out, it is the one in the model's ARN, in `AWS_REGION_NAME` or
-    `AWS_REGION`, or the profile's, or `us-west-2`."""
+    """The region; left out, it is the one in the endpoint's name, in the model's ARN, in
+    `AWS_REGION_NAME` or `AWS_REGION`, or the profile's, or `us-west-2`."""
     aws_profile_name: str | None = None
     """A profile of the AWS configuration files."""
     aws_role_name: str | None = None
@@ -174,8 +174,17 @@ class _Reading:
             self.set("base_url", "aws_bedrock_runtime_endpoint", runtime)
         if self.name.route == "claude_platform":
             self.set("workspace_id", "aws_bedrock_project_id", own.aws_bedrock_project_id)
-        region = own.aws_region_name or self.name.region or aws.arn_region(self.name.id)
-        self.set("region", "aws_region_name", region or environ.get("AWS_REGION_NAME"))
+        elif own.aws_bedrock_project_id:
+            place = self.given.place("aws_bedrock_project_id")
+            self.given.document.warn(place, "is for bedrock/claude_platform/ models; not used")
+        told = (
+            own.aws_region_name,
+            self.name.region,
+            aws.host_region(self.settings["base_url"]),
+            aws.arn_region(self.name.id),
+            environ.get("AWS_REGION_NAME"),
+        )
+        self.set("region", "aws_region_name", next(filter(None, told), None))
 
     def guardrail(self) -> None:
         if (asked := self.given.own.guardrailConfig) is None:

@@ -2,14 +2,16 @@
 
 botocore finds the keys, in its own order and with its own files, and signs.  It blocks while it
 looks for them or fetches new ones, so that is done in a worker thread, by one request at a time and
-before the old ones expire; a signature itself is computed in place.
+before the old ones expire, with which the others go on meanwhile; a signature itself is computed in
+place.
 """
 
 from __future__ import annotations
 
-import threading
+import math
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import ContextVar
 from functools import partial
 from pathlib import Path
@@ -19,7 +21,7 @@ import anyio
 from anyio import to_thread
 
 from llmroute.credentials.static import StaticCredential
-from llmroute.errors import MisconfiguredError
+from llmroute.errors import FaultError, MisconfiguredError, UnreachableError, UpstreamError
 from llmroute.providers import UpstreamRequest
 from llmroute.providers._aws import redacted
 from llmroute.providers.bedrock import BedrockDeployment, placed, service
@@ -29,6 +31,16 @@ __all__ = ["AwsCredential", "aws_credential"]
 
 # How long keys that were just fetched are taken for the newest there are, in seconds.
 _JUST_NOW = 0.5
+# If keys are refused that were fetched because the last ones were, the next are not fetched sooner:
+# it is what they may do that is refused.
+_BETWEEN_REFUSALS = 10.0
+# Keys that live for a quarter of an hour are about to expire from the start, and a token service
+# that is down stays so for a while: it is not asked more often.
+_PAUSE = 30.0
+# Keys with fewer seconds left are not sent any more.
+_LAST_SECONDS = 10
+# The token service's time: seconds for a connection and for an answer, and how often it is tried.
+_PATIENCE = {"connect_timeout": 5, "read_timeout": 10, "retries": {"total_max_attempts": 2}}
 _SIGNED = ("Authorization", "X-Amz-Date", "X-Amz-Security-Token")
 
 
@@ -56,8 +68,15 @@ class _Found(NamedTuple):
 
     def expires_soon(self) -> bool:
         """Whether it is time to fetch others: a quarter of an hour before the end."""
+        return self._ends_within(None)
+
+    def has_expired(self) -> bool:
+        """Whether there is no sending these."""
+        return self._ends_within(_LAST_SECONDS)
+
+    def _ends_within(self, seconds: int | None) -> bool:
         refresh_needed = getattr(self.source, "refresh_needed", None)
-        return refresh_needed is not None and bool(refresh_needed())
+        return refresh_needed is not None and bool(refresh_needed(seconds))
 
 
 # What the request of this task was signed with, to tell keys that were refused from newer ones.
@@ -67,7 +86,15 @@ _signed_with: ContextVar[_Found | None] = ContextVar("_signed_with", default=Non
 class AwsCredential:
     """Signs requests with keys found as the deployment says."""
 
-    __slots__ = ("_clock", "_deployment", "_fetched", "_fetching", "_found", "_lock")
+    __slots__ = (
+        "_clock",
+        "_deployment",
+        "_fetched",
+        "_found",
+        "_lock",
+        "_refused_at",
+        "_renew_at",
+    )
 
     def __init__(
         self, deployment: BedrockDeployment, clock: Callable[[], float] = time.monotonic
@@ -76,9 +103,8 @@ class AwsCredential:
         self._clock = clock
         self._found: _Found | None = None
         self._fetched = 0.0
+        self._refused_at = self._renew_at = -math.inf
         self._lock = anyio.Lock()
-        # For threads of requests that were cancelled and have let go of the other lock.
-        self._fetching = threading.Lock()
 
     async def completed(self, request: UpstreamRequest) -> UpstreamRequest:
         """Return `request` with its address, where the deployment names no region.
@@ -95,6 +121,8 @@ class AwsCredential:
 
         Raises:
             MisconfiguredError: There are no keys to be had; why.
+            FaultError: The token service answered with an error of its own.
+            UnreachableError: It did not answer.
         """
         found = await self._current()
         _signed_with.set(found)
@@ -113,10 +141,16 @@ class AwsCredential:
 
     async def _current(self) -> _Found:
         found = self._found
-        if found is None or found.expires_soon():
+        if found is None or found.has_expired():
             async with self._lock:
                 found = self._found
-                if found is None or found.expires_soon():
+                if found is None or found.has_expired():
+                    found = await self._fetch(found)
+        elif found.expires_soon() and not self._lock.locked() and self._clock() >= self._renew_at:
+            self._renew_at = self._clock() + _PAUSE
+            # If it fails, the old ones are good for a while yet.
+            with suppress(UpstreamError):
+                async with self._lock:
                     found = await self._fetch(found)
         return found
 
@@ -128,11 +162,13 @@ class AwsCredential:
                 return False
             if before is not _signed_with.get():
                 return True  # another request that was refused has done it
-            if self._clock() - self._fetched < _JUST_NOW:
+            now = self._clock()
+            if now - self._fetched < _JUST_NOW or now < self._refused_at + _BETWEEN_REFUSALS:
                 return False
+            self._refused_at = now
             try:
                 found = await self._fetch(None)
-            except MisconfiguredError:
+            except UpstreamError:
                 return False
             if found.keys[:3] == before.keys[:3]:
                 self._found = before
@@ -143,30 +179,49 @@ class AwsCredential:
         return bool(self._deployment.access_key_id and not self._deployment.role_arn)
 
     async def _fetch(self, before: _Found | None) -> _Found:
-        found = await to_thread.run_sync(self._look_up, before, abandon_on_cancel=True)
+        # A call that is given up must not leave a thread behind that waits: the next would, too.
+        with anyio.CancelScope(shield=True):
+            found = await to_thread.run_sync(_look_up, self._deployment, before)
         self._found, self._fetched = found, self._clock()
         return found
 
-    def _look_up(self, before: _Found | None) -> _Found:
-        """Return fresh keys; blocks."""
-        try:
-            from botocore.auth import SigV4Auth
-            from botocore.awsrequest import AWSRequest
-            from botocore.exceptions import BotoCoreError, ClientError
-        except ModuleNotFoundError:
-            raise MisconfiguredError(
-                "AWS credentials need a package that is not installed: pip install 'llmroute[aws]'",
-                status=401,
-            ) from None
-        with self._fetching:
-            try:
-                source, region = _source(self._deployment) if before is None else before[1:3]
-                keys = source.get_frozen_credentials()
-            except (BotoCoreError, ClientError, OSError, RuntimeError, EOFError) as error:
-                raise MisconfiguredError(
-                    f"AWS credentials: {redacted(str(error))}", status=401
-                ) from None
-        return _Found(keys, source, region, AWSRequest, SigV4Auth)
+
+def _look_up(deployment: BedrockDeployment, before: _Found | None) -> _Found:
+    """Return fresh keys; blocks."""
+    try:
+        from botocore.auth import SigV4Auth
+        from botocore.awsrequest import AWSRequest
+        from botocore.exceptions import (
+            BotoCoreError,
+            ClientError,
+            ConnectionError,  # noqa: A004 - this is what it is called
+            HTTPClientError,
+        )
+    except ModuleNotFoundError:
+        raise MisconfiguredError(
+            "AWS credentials need a package that is not installed: pip install 'llmroute[aws]'",
+            status=401,
+        ) from None
+    try:
+        source, region = _source(deployment) if before is None else before[1:3]
+        keys = source.get_frozen_credentials()
+    except (ConnectionError, HTTPClientError) as error:
+        raise UnreachableError(f"AWS credentials: {redacted(str(error))}") from None
+    except ClientError as error:
+        raise _refusal(error) from None
+    except (BotoCoreError, OSError, RuntimeError, EOFError) as error:
+        raise MisconfiguredError(f"AWS credentials: {redacted(str(error))}", status=401) from None
+    return _Found(keys, source, region, AWSRequest, SigV4Auth)
+
+
+def _refusal(error: Any) -> UpstreamError:
+    """Tell a token service that is out of order from one that refuses what is configured."""
+    text = f"AWS credentials: {redacted(str(error))}"
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400)
+    code = str(error.response.get("Error", {}).get("Code"))
+    if status >= 500 or "Throttl" in code:
+        return FaultError(text)
+    return MisconfiguredError(text, status=401)
 
 
 def _source(deployment: BedrockDeployment) -> tuple[Any, str]:
@@ -175,10 +230,12 @@ def _source(deployment: BedrockDeployment) -> tuple[Any, str]:
     Raises:
         MisconfiguredError: One of them is nowhere to be found.
     """
+    from botocore.config import Config
     from botocore.credentials import Credentials
     from botocore.session import Session
 
     session = Session(profile=deployment.profile)
+    session.set_default_client_config(Config(**_PATIENCE))
     region = deployment.region or session.get_config_variable("region")
     if not region:
         raise MisconfiguredError("AWS: no region is named; set `region`", status=403)

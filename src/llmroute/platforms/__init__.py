@@ -1,16 +1,25 @@
 """What the platforms that host Claude take of a Messages request, and how a request is fitted.
 
 Bedrock, Google Cloud and Foundry read the same format as the Anthropic API, each a little less
-of it.  What each takes is data; `bridge` applies it.
+of it.  What each takes is data; `bridge` applies it, and `adapt` what the models take.
 """
 
 from __future__ import annotations
 
-from llmroute.platforms.bridge import Bridged, bridge
-from llmroute.platforms.platform import BEDROCK, FOUNDRY, MANTLE, VERTEX, Overrides, Platform
+from llmroute.platforms.bridge import Bridged, adapt, bridge
+from llmroute.platforms.platform import (
+    ANTHROPIC,
+    BEDROCK,
+    FOUNDRY,
+    MANTLE,
+    VERTEX,
+    Overrides,
+    Platform,
+)
 from llmroute.platforms.refusals import refused_in
 
 __all__ = [
+    "ANTHROPIC",
     "BEDROCK",
     "FOUNDRY",
     "MANTLE",
@@ -18,6 +27,7 @@ __all__ = [
     "Bridged",
     "Overrides",
     "Platform",
+    "adapt",
     "bridge",
     "refused_in",
 ]

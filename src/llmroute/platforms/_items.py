@@ -6,6 +6,8 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from llmroute.wire.envelope import MALFORMED
+
 __all__ = ["Item", "items", "members", "text_of", "word"]
 
 Item: TypeAlias = Any
@@ -20,7 +22,7 @@ def items(raw: Item) -> list[Item] | None:
     """Split a list; `None`, if it is something else."""
     try:
         return list(_list.decode(raw))
-    except msgspec.DecodeError:
+    except MALFORMED:
         return None
 
 
@@ -30,7 +32,7 @@ def members(raw: Item) -> dict[str, Item] | None:
         return raw
     try:
         return dict(_object.decode(raw))
-    except msgspec.DecodeError:
+    except MALFORMED:
         return None
 
 
@@ -42,7 +44,7 @@ def text_of(raw: Item) -> str:
         return raw
     try:
         return _text.decode(raw)
-    except msgspec.DecodeError:
+    except MALFORMED:
         return ""
 
 

@@ -10,15 +10,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from llmroute.errors import InvalidRequestError
 from llmroute.messages.call import Call
 from llmroute.platforms.content import fit_messages, fit_system
+from llmroute.platforms.generations import differ
 from llmroute.platforms.parameters import Parameters
-from llmroute.platforms.platform import Overrides, Platform
+from llmroute.platforms.platform import ANTHROPIC, Overrides, Platform
 from llmroute.platforms.terms import Losses, Terms, terms_of
 from llmroute.platforms.tools import fit_tools
 from llmroute.wire.envelope import Envelope
 
-__all__ = ["Bridged", "bridge"]
+__all__ = ["Bridged", "adapt", "bridge"]
 
 _NO_OVERRIDES = Overrides()
 _EAGER_STREAMING = "fine-grained-tool-streaming-2025-05-14"
@@ -86,6 +88,22 @@ def bridge(
     return Bridged(parameters.body(), betas, losses.lines())
 
 
+def adapt(call: Call, model: str) -> tuple[Envelope, tuple[str, ...]]:
+    """Return a body for `model` on the Anthropic API, and what was changed for it, a line each.
+
+    The caller shaped its request for the name it asked for.  Where `model` is that Claude model,
+    or one that takes the same, or none we know, the body is the caller's own; and so is one that
+    cannot be decoded, for the API to judge.
+    """
+    if model == call.model or not differ(call.model, model):
+        return call.body, ()
+    try:
+        bridged = bridge(call, ANTHROPIC, model)
+    except InvalidRequestError:
+        return call.body, ()
+    return bridged.body, bridged.losses
+
+
 def _asked(call: Call) -> Iterator[str]:
     """Yield the betas a caller names: in a header, in several, in the body."""
     for name, value in call.headers:
@@ -103,6 +121,8 @@ def _asked(call: Call) -> Iterator[str]:
 def _leave_out(body: Envelope, parameters: Parameters, terms: Terms, losses: Losses) -> None:
     """Drop the members of the top level that are not taken."""
     for member in body:
+        if terms.platform.open and member not in terms.refused:
+            continue
         if member in _DIALECT:
             parameters.drop(member)
         elif member in terms.refused:

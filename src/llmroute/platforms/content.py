@@ -23,7 +23,7 @@ _IN_SYSTEM_MESSAGES = frozenset(
     }
 )
 _REMINDER = "<system-reminder>"
-_CALLER = "messages[].content[].caller"
+_IN_BLOCKS = "messages[].content[]."
 _COMPACT_EDIT = "context_management.compact_20260112"
 
 
@@ -43,6 +43,8 @@ class Messages(NamedTuple):
 
 def fit_system(body: Envelope, terms: Terms, losses: Losses) -> list[Item] | None:
     """Fit the system prompt; `None`, if it can stay as it is."""
+    if terms.takes_every_block:
+        return None
     fitter = _Fitter(terms, losses)
     decoded = body["system"]
     if not isinstance(decoded, list) or not any(map(fitter.concerns_block, decoded)):
@@ -56,6 +58,8 @@ def fit_messages(body: Envelope, terms: Terms, losses: Losses) -> Messages | Non
     Raises:
         InvalidRequestError: An image or a document would have to be fetched.
     """
+    if terms.takes_every_block and not _may_end_in_answer(body):
+        return None
     fitter = _Fitter(terms, losses)
     decoded = body["messages"]
     if not isinstance(decoded, list):
@@ -80,6 +84,13 @@ def fit_messages(body: Envelope, terms: Terms, losses: Losses) -> Messages | Non
     return Messages(fitted, frozenset(fitter.loaded), fitter.definitions)
 
 
+def _may_end_in_answer(body: Envelope) -> bool:
+    """Say whether the last message is the assistant's, without a look into those before it."""
+    listed = items(body.raw("messages"))
+    last = members(listed[-1]) if listed else None
+    return last is not None and text_of(last.get("role")) == "assistant"
+
+
 def _ends_in_answer(messages: list[Any]) -> bool:
     """Say whether the last message is the beginning of an answer, to be continued."""
     last = messages[-1] if messages else None
@@ -100,13 +111,26 @@ class _Fitter:
     block stays as it was written.
     """
 
-    __slots__ = ("_control", "_losses", "_system_is_plain", "_terms", "definitions", "loaded")
+    __slots__ = (
+        "_control",
+        "_losses",
+        "_refused_fields",
+        "_system_is_plain",
+        "_terms",
+        "definitions",
+        "loaded",
+    )
 
     def __init__(self, terms: Terms, losses: Losses) -> None:
         self._terms = terms
         self._losses = losses
         self._control = {"type", "ttl", "scope"} - {
             place.removeprefix("cache_control.") for place in terms.refused
+        }
+        self._refused_fields = {
+            place.removeprefix(_IN_BLOCKS)
+            for place in terms.refused
+            if place.startswith(_IN_BLOCKS)
         }
         self._system_is_plain = (
             terms.generation.system_messages and not terms.refused.keys() & _IN_SYSTEM_MESSAGES
@@ -129,16 +153,16 @@ class _Fitter:
             return False
         if "cache_control" in block and self._concerns_control(block["cache_control"]):
             return True
+        if not self._refused_fields.isdisjoint(block):
+            return True
         match word(block, "type"):
-            case "text":
+            case "text" | "tool_use":
                 concerned = False
             case "tool_result":
                 content = block.get("content")
                 concerned = isinstance(content, list) and any(map(self.concerns_block, content))
             case "image" | "document":
                 concerned = word(block.get("source"), "type") in self._fetched()
-            case "tool_use":
-                concerned = "caller" in block and bool(self._refused(_CALLER))
             case kind:
                 concerned = self._is_refused(kind, block)
         return concerned
@@ -188,9 +212,9 @@ class _Fitter:
         if kind == "tool_result" and isinstance(block.get("content"), list):
             listed = items(raw["content"]) or []
             raw["content"] = self.blocks(listed, block["content"], f"{place}.content")
-        if "caller" in raw and (reason := self._refused(_CALLER)):
-            del raw["caller"]
-            self._losses.note(_CALLER, reason)
+        for field in sorted(self._refused_fields & raw.keys()):
+            del raw[field]
+            self._losses.note(_IN_BLOCKS + field, self._terms.refused[_IN_BLOCKS + field])
         if "cache_control" in raw:
             control = fit_cache_control(block["cache_control"], self._terms, self._losses)
             if control is not None:
@@ -208,15 +232,16 @@ class _Fitter:
             case "compaction":
                 return {"compaction", _COMPACT_EDIT} <= self._terms.refused.keys()
             case "fallback":
-                return True
+                return not self._terms.platform.open
         tool = tool_of(kind, word(block, "name"))
         return bool(tool) and self._terms.refuses_tool(tool)
 
     def _in_words(self, kind: str, block: dict[str, Any]) -> Item:
         text = as_text(kind, block)
         what = "sent as text" if text else "left out"
-        title = self._terms.platform.title
-        self._losses.note(f"messages[].content[] {kind}", f"{title} does not take it; {what}")
+        self._losses.note(
+            f"messages[].content[] {kind}", f"{self._terms.title} does not take it; {what}"
+        )
         return {"type": "text", "text": text} if text else None
 
     def _check_source(self, block: dict[str, Any], place: str) -> None:
@@ -241,6 +266,10 @@ class _Fitter:
             blocks = blocks if content else []
             changed = False
         if not self._terms.generation.system_messages:
+            for member in sorted(raw.keys() & {"output_config", "clear_at"}):
+                self._losses.note(
+                    f"messages[].{member}", "says nothing of the user's turn; left out"
+                )
             self._fold(blocks, fitted)
             return
         if changed:

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple
 
-__all__ = ["EFFORTS", "GENERATIONS", "UNKNOWN", "Generation", "generation_of"]
+__all__ = ["EFFORTS", "GENERATIONS", "UNKNOWN", "Generation", "differ", "generation_of"]
 
 EFFORTS = ("low", "medium", "high", "xhigh", "max")
 _TO_HIGH = EFFORTS[:3]
@@ -132,3 +133,21 @@ def generation_of(names: Iterable[str | None]) -> Generation:
         full = f"claude-{line}-{major}" + (f"-{minor}" if minor and minor != "0" else "")
         return GENERATIONS.get(full) or Generation(full, system_messages=int(major) >= 5)
     return UNKNOWN
+
+
+@lru_cache(maxsize=1024)
+def differ(asked: str, model: str) -> bool:
+    """Say whether `model` is a known one that takes other parameters than the one asked for.
+
+    A name that tells no model of the table counts as another: what its callers send is not shaped
+    for `model`.
+
+    >>> differ("claude-haiku-4-5", "claude-haiku-4-5-20251001")
+    False
+    >>> differ("fast", "claude-haiku-4-5-20251001")
+    True
+    """
+    target, source = generation_of((model,)), generation_of((asked,))
+    if target.name not in GENERATIONS:
+        return False
+    return target != source._replace(name=target.name)

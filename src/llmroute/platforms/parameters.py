@@ -183,8 +183,9 @@ class Parameters:
         kept = {"display": shown} if (shown := word(thinking, "display")) in _SHOWN else {}
         self.put("thinking", {"type": "enabled", "budget_tokens": budget, **kept})
         self._note("thinking", "does not take the type adaptive; sent as a budget by the effort")
-        for member in ("temperature", "top_k"):
-            if self.get(member) is not None:
+        for member in ("temperature", "top_k", "top_p"):
+            value = self.get(member)
+            if value is not None and not (member == "top_p" and _is_high(value)):
                 self.drop(member)
                 self._note(member, "does not take it together with a budget")
 
@@ -248,6 +249,11 @@ class Parameters:
 
     def _note(self, place: str, reason: str) -> None:
         self._losses.note(place, f"{self._terms.generation.name} {reason}")
+
+
+def _is_high(value: Any) -> bool:
+    """Say whether a `top_p` can go together with a budget."""
+    return isinstance(value, int | float) and 0.95 <= value <= 1
 
 
 def fit_cache_control(control: Any, terms: Terms, losses: Losses) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["BEDROCK", "FOUNDRY", "MANTLE", "VERTEX", "Overrides", "Platform"]
+__all__ = ["ANTHROPIC", "BEDROCK", "FOUNDRY", "MANTLE", "VERTEX", "Overrides", "Platform"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +32,10 @@ class Platform:
     """One way Claude is hosted.
 
     Attributes:
-        name: The column of the table of betas.
+        name: The column of the table of betas, if it has one.
         title: What people call it.
         members: Of a body's top level; any other is answered with 400, so the list is closed.
+        open: Takes every beta, member, tool and block: only a model can refuse something there.
         any_beta: Betas that the table does not have are sent.
         refused_tools: How the types of tools begin that are run by Anthropic, and not there.
         refused_sources: Types of an image's or a document's source.
@@ -43,9 +44,10 @@ class Platform:
         legacy: Has an older interface for the models up to 4.6.
     """
 
-    name: Literal["bedrock", "mantle", "vertex", "foundry"]
+    name: Literal["anthropic", "bedrock", "mantle", "vertex", "foundry"]
     title: str
-    members: frozenset[str]
+    members: frozenset[str] = frozenset()
+    open: bool = False
     any_beta: bool = False
     refused_tools: tuple[str, ...] = ()
     refused_sources: frozenset[str] = frozenset()
@@ -82,6 +84,9 @@ _SERVER_TOOLS = (
     *_TOOLSETS,
 )
 _FETCHED = frozenset({"url", "file"})
+
+ANTHROPIC = Platform("anthropic", "the Anthropic API", open=True, any_beta=True)
+"""The API itself, and what speaks all of it at another address."""
 
 # The lists of what is missing are from Anthropic's pages on each platform, August 2026, and from
 # Amazon's on InvokeModel; Claude Code's own requests to Bedrock and to Google Cloud have neither

@@ -7,14 +7,45 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["refused_in"]
+__all__ = ["ALL_BETAS", "SYSTEM_MESSAGES", "refused_in"]
+
+ALL_BETAS = "anthropic-beta"
+"""Stands for every beta, where an upstream does not say which it refuses."""
+SYSTEM_MESSAGES = "messages[] system"
+"""Stands for messages of the role `system`."""
 
 _BETAS = re.compile(r"Unexpected value\(s\) (.+?) for the `?anthropic[-_]beta`?")
 _QUOTED = re.compile(r"`([^`]+)`")
 _EXTRA = re.compile(r"([A-Za-z_][\w.-]*): Extra inputs are not permitted")
 
-# What a request cannot do without, and a conversation is bound to.
-_NEEDED = frozenset({"max_tokens", "messages", "model", "stream", "system", "tools"})
+# Bedrock's words, which do not tell which.
+_SOME_BETA = re.compile(r"invalid beta flag", re.IGNORECASE)
+_SYSTEM_ROLE = re.compile(
+    r"role '?\"?system'?\"? is not supported|unexpected role \"system\""
+    r"|messages\.\d+\.role: Input should be 'user' or 'assistant'",
+    re.IGNORECASE,
+)
+
+# What a request cannot do without, and a conversation is bound to.  A member that is refused in one
+# kind of tool, block or thinking is needed in another, and what is learned holds for all.
+_NEEDED = frozenset(
+    {
+        *("max_tokens", "messages", "model", "stream", "system", "tools"),
+        *("thinking.type", "thinking.budget_tokens", "tool_choice.type", "tool_choice.name"),
+        *("cache_control.type", "messages[].role", "messages[].content"),
+        *(
+            f"tools[].{field}"
+            for field in ("cache_control", "description", "input_schema", "name", "type")
+        ),
+        *(
+            f"messages[].content[].{field}"
+            for field in (
+                *("cache_control", "content", "data", "id", "input", "is_error", "name"),
+                *("signature", "source", "text", "thinking", "tool_name", "tool_use_id", "type"),
+            )
+        ),
+    }
+)
 
 
 def refused_in(message: str) -> frozenset[str]:
@@ -24,6 +55,10 @@ def refused_in(message: str) -> frozenset[str]:
     ['tools[].defer_loading']
     """
     names = {beta for listed in _BETAS.findall(message) for beta in _QUOTED.findall(listed) if beta}
+    if not names and _SOME_BETA.search(message):
+        names.add(ALL_BETAS)
+    if _SYSTEM_ROLE.search(message):
+        names.add(SYSTEM_MESSAGES)
     names |= {_place(path.split(".")) for path in _EXTRA.findall(message)}
     return frozenset(names - _NEEDED)
 
@@ -35,7 +70,7 @@ def _place(path: list[str]) -> str:
             return f"cache_control.{member}"
         case ["tools", _, *_, member]:
             return f"tools[].{member}"
-        case ["messages", _, "content", _, *_, member]:
+        case ["messages", _, "content", _, *_, member] | ["system", _, *_, member]:
             return f"messages[].content[].{member}"
         case ["messages", _, member, *_]:
             return f"messages[].{member}"

@@ -9,6 +9,7 @@ from functools import lru_cache
 from llmroute.platforms.betas import BETAS, TOOLS_UNLOCKED_BY, UNLOCKED_BY, UNLOCKS
 from llmroute.platforms.generations import Generation, generation_of
 from llmroute.platforms.platform import Overrides, Platform
+from llmroute.platforms.refusals import ALL_BETAS, SYSTEM_MESSAGES
 
 __all__ = ["SYSTEM_MESSAGE_BETAS", "Losses", "Terms", "terms_of"]
 
@@ -25,6 +26,10 @@ SYSTEM_MESSAGE_BETAS = frozenset(
 
 _TOOL_SEARCH_BETAS = frozenset({"advanced-tool-use-2025-11-20", "tool-search-tool-2025-10-19"})
 _EAGER = "fine-grained-tool-streaming-2025-05-14"
+
+# Why something is left out that the tables would have sent.
+_UNWANTED = "left out by the configuration"
+_REFUSED = "was refused"
 
 
 class Losses:
@@ -62,24 +67,30 @@ class Terms:
     withheld: Mapping[str, str]
     accepted: frozenset[str]
 
+    @property
+    def title(self) -> str:
+        """Who refuses what is refused, for the losses."""
+        return self.generation.name if self.platform.open else self.platform.title
+
+    @property
+    def takes_every_block(self) -> bool:
+        """Whether nothing inside `system`, `tools` and `messages` is refused."""
+        return self.platform.open and self.generation.system_messages and not self.refused
+
     def sent(self, beta: str) -> tuple[str, ...]:
         """Return under which names `beta` is sent; none, if it is left out."""
         if beta in self.accepted:
             return (beta,)
         if beta in self.withheld:
             return ()
-        row = BETAS.get(beta)
-        if row is None:
-            return (beta,) if self.platform.any_beta else ()
-        names: tuple[str, ...] = getattr(row, self.platform.name)
-        return tuple(name for name in names if name not in self.withheld)
+        return tuple(name for name in _names(beta, self.platform) if name not in self.withheld)
 
     def betas(self, asked: Iterable[str], cut: frozenset[str], losses: Losses) -> tuple[str, ...]:
         """Return what of `asked` is sent, without what only unlocks members that were `cut`."""
         sent: dict[str, None] = {}
         for beta in asked:
             names = self.sent(beta)
-            useful = [name for name in names if not _only_for(name, cut)]
+            useful = [name for name in names if self.platform.open or not _only_for(name, cut)]
             sent.update(dict.fromkeys(useful))
             if names and not useful:
                 losses.note(f"anthropic-beta {beta}", "what it unlocks was left out")
@@ -95,6 +106,15 @@ class Terms:
         return kind.startswith(self.platform.refused_tools) or (
             kind.startswith("tool_search_tool_") and "tools[].defer_loading" in self.refused
         )
+
+
+def _names(beta: str, platform: Platform) -> tuple[str, ...]:
+    """Return under which names `platform` takes `beta`."""
+    row = BETAS.get(beta)
+    if platform.open or row is None:
+        return (beta,) if platform.any_beta else ()
+    names: tuple[str, ...] = getattr(row, platform.name)
+    return names
 
 
 def _only_for(beta: str, cut: frozenset[str]) -> bool:
@@ -114,7 +134,12 @@ def terms_of(
     `without` names what it has turned out to refuse: betas, members, `output_config.format`.
     """
     generation = generation_of((overrides.base_model, model))
-    withheld = _withheld(platform, generation, overrides.drop_betas | without)
+    if SYSTEM_MESSAGES in without:
+        generation = generation._replace(system_messages=False)
+    if ALL_BETAS in without:
+        platform = replace(platform, any_beta=False)
+        without |= BETAS.keys() | overrides.accept_betas
+    withheld = _withheld(platform, generation, overrides.drop_betas, without)
     accepted = overrides.accept_betas - overrides.drop_betas - without
     terms = Terms(platform, generation, {}, withheld, accepted)
     available = accepted | {name for beta in BETAS for name in terms.sent(beta)}
@@ -127,7 +152,7 @@ def terms_of(
     for name in overrides.accept_members:
         refused.pop(name, None)
     for name in overrides.drop_members | without:
-        refused[name] = "left out by the configuration" if name not in without else "was refused"
+        refused[name] = _REFUSED if name in without else _UNWANTED
     members = platform.members | overrides.accept_members | UNLOCKED_BY.keys()
     dropped = overrides.drop_betas | without
     refused_tools = {
@@ -137,7 +162,7 @@ def terms_of(
     # What is left out takes its beta along.
     idle = {
         beta: "what it unlocks is left out"
-        for beta in BETAS
+        for beta in (() if platform.open else BETAS)
         if beta not in accepted and terms.sent(beta) and _only_for(beta, frozenset(refused))
     }
     return replace(
@@ -153,8 +178,17 @@ def _gates(kind: str) -> frozenset[str]:
 
 
 def _withheld(
-    platform: Platform, generation: Generation, dropped: frozenset[str]
+    platform: Platform, generation: Generation, dropped: frozenset[str], without: frozenset[str]
 ) -> dict[str, str]:
+    withheld = {} if platform.open else _useless(generation)
+    for betas, reason in ((dropped, _UNWANTED), (without, _REFUSED)):
+        for beta in betas:
+            for other in (beta, *_names(beta, platform)):
+                withheld[other] = reason
+    return withheld
+
+
+def _useless(generation: Generation) -> dict[str, str]:
     withheld: dict[str, str] = {}
     name = generation.name or "a model of unknown name"
     if not generation.system_messages:
@@ -163,10 +197,6 @@ def _withheld(
         withheld |= dict.fromkeys(_TOOL_SEARCH_BETAS, f"{name} does not take deferred tools")
     if not generation.efforts:
         withheld["effort-2025-11-24"] = f"{name} does not take an effort"
-    for beta in dropped:
-        row = BETAS.get(beta)
-        for other in (beta, *(getattr(row, platform.name) if row else ())):
-            withheld[other] = "left out by the configuration"
     return withheld
 
 
@@ -176,6 +206,8 @@ def _refused(platform: Platform, generation: Generation) -> dict[str, str]:
     name = generation.name
     if not generation.efforts:
         refused["output_config.effort"] = f"{name} does not take it"
+    if platform.open and not generation.tool_search:
+        refused["tools[].defer_loading"] = f"{name} does not take deferred tools"
     if platform.legacy:
         refused["tools[].eager_input_streaming"] = f"sent as the beta {_EAGER}"
     if platform.legacy and generation.versioned:

@@ -48,6 +48,8 @@ def fit_tools(
 
     Those that messages have `loaded` do not stay deferred; `definitions` join at the end.
     """
+    if terms.takes_every_block:
+        return None
     decoded = body.get("tools", [])
     if not isinstance(decoded, list):
         return None
@@ -61,7 +63,7 @@ def fit_tools(
             continue
         kind, name = word(tool, "type"), word(tool, "name")
         if terms.refuses_tool(kind):
-            losses.note(f"tools[] {kind}", f"{terms.platform.title} does not run it")
+            losses.note(f"tools[] {kind}", f"{terms.title} does not run it")
             dropped.add(name or kind)
         elif name == _PLACEHOLDER and "tools[].defer_loading" in terms.refused:
             losses.note(f"tools[] {name}", "no tool is deferred")
@@ -77,7 +79,8 @@ def fit_tools(
 
 
 def _fit(entry: Item, tool: dict[str, Any], terms: Terms, losses: Losses, *, awake: bool) -> Item:
-    gone = [field for field in _FIELDS if field in tool and f"tools[].{field}" in terms.refused]
+    fields = dict.fromkeys((*_FIELDS, *tool))
+    gone = [field for field in fields if field in tool and f"tools[].{field}" in terms.refused]
     for field in gone:
         losses.note(f"tools[].{field}", terms.refused[f"tools[].{field}"])
     if awake and "defer_loading" in tool:

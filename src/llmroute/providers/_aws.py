@@ -48,13 +48,14 @@ _BY_STATUS = {
 # Validation errors that are about the deployment, not about the request.
 _DEPLOYMENT_IS_WRONG = re.compile(
     "model identifier is invalid|on-demand throughput|have access to the model"
-    "|inference profile|end of its life|model version has reached|not supported in this region",
+    "|inference profile|end of its life|model version has reached|not supported in this region"
+    "|operation not allowed|support the model that you provided",
     re.IGNORECASE,
 )
 _TOO_LONG = re.compile(
     "input is too long|too many (input )?tokens in (the )?(prompt|input)", re.IGNORECASE
 )
-_IDENTITY = re.compile(r"arn:aws[a-z-]*:(?:iam|sts):[^\s,;\"']*")
+_IDENTITY = re.compile(r"arn:aws[a-z-]*:(?:iam|sts):[^\s,;\"'\\<]*")
 _ACCOUNT = re.compile(r"(?<![0-9])[0-9]{12}(?![0-9])")
 
 
@@ -75,13 +76,18 @@ def aws_error(status: int, headers: Headers, body: bytes) -> UpstreamError:
         described = None
     described = described if isinstance(described, dict) else {}
     if isinstance(described.get("error"), dict):
-        return native_error(status, headers, body)
+        return native_error(status, headers, _redacted(body))
     name = first(headers, b"x-amzn-errortype") or described.get("__type") or described.get("code")
     message = described.get("message") or described.get("Message")
     if not name and not message:
-        return native_error(status, headers, body)
+        return native_error(status, headers, _redacted(body))
     status, body = worded(str(name or ""), message, status, described, headers)
     return native_error(status, headers, body)
+
+
+def _redacted(body: bytes) -> bytes:
+    """Do the same to what is handed on as it came; every other byte stays."""
+    return redacted(body.decode("latin-1")).encode("latin-1")
 
 
 def worded(

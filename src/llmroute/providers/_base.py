@@ -119,6 +119,11 @@ class Deployment(BaseModel):
     auth_token: SecretStr | None = None
     """Sent as `Authorization: Bearer`."""
 
+    @property
+    def learns(self) -> bool:
+        """Whether what the upstream refuses of a request can be left out of the next one."""
+        return False
+
 
 class BridgedDeployment(Deployment):
     """A deployment on a platform that takes a little less than the Anthropic API."""
@@ -134,6 +139,11 @@ class BridgedDeployment(Deployment):
     """Further members of the request's top level that are sent there."""
     drop_members: list[str] = Field(default_factory=list)
     """Members that are left out: `metadata`, or one level down, `output_config.format`."""
+
+    @property
+    def learns(self) -> bool:
+        """Whether what the upstream refuses of a request can be left out of the next one."""
+        return True
 
     @cached_property
     def overrides(self) -> Overrides:

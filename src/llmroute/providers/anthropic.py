@@ -1,7 +1,8 @@
 """The Anthropic API, and every server that speaks its format at another address.
 
 Native: the body goes out as it came in, but for the model where the alias has another one, and
-members that the deployment sets.
+members that the deployment sets.  Where the alias leads to a Claude model of another generation,
+what that one refuses is adapted.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from llmroute.messages.call import Call
+from llmroute.platforms import adapt
 from llmroute.providers._base import Deployment, Provider, UpstreamRequest, native_error
 from llmroute.wire.headers import Headers
 
@@ -35,16 +37,19 @@ class AnthropicDeployment(Deployment):
 
 def _prepare(call: Call, deployment: AnthropicDeployment, model: str) -> UpstreamRequest:
     """Build the request for `call`; only the members named here differ from the caller's body."""
+    body, losses = adapt(call, model)
     edits: dict[str, Any] = {}
     if model != call.model:
         edits["model"] = model
     if deployment.extra_body and call.endpoint == "messages":
         edits |= {name: v for name, v in deployment.extra_body.items() if name not in call.body}
-    body = call.body.replace(**edits) if edits else call.body
+    if edits:
+        body = body.replace(**edits)
     url = (deployment.base_url or DEFAULT_BASE_URL) + _PATHS[call.endpoint]
     if call.query:
         url += "?" + call.query
-    return UpstreamRequest("POST", url, _with_defaults(call.headers, deployment), body.pieces())
+    headers = _with_defaults(call.headers, deployment)
+    return UpstreamRequest("POST", url, headers, body.pieces(), losses)
 
 
 def _with_defaults(

@@ -18,7 +18,7 @@ from pydantic import Field, SecretStr, StringConstraints
 from llmroute.errors import MisconfiguredError, StreamBrokenError
 from llmroute.messages.call import Call
 from llmroute.messages.events import error_event
-from llmroute.platforms import BEDROCK, MANTLE, bridge, refused_in
+from llmroute.platforms import BEDROCK, MANTLE, adapt, bridge, refused_in
 from llmroute.providers._aws import aws_error, worded
 from llmroute.providers._base import BridgedDeployment, Provider, UpstreamRequest
 from llmroute.wire.envelope import MALFORMED, Envelope
@@ -40,6 +40,9 @@ _FOUNDATION_MODEL = re.compile(r"(?:^|[./])(anthropic\.[a-zA-Z0-9_.:-]+)$")
 
 # The zones of the endpoints, by how a region begins; everywhere else it is amazonaws.com.
 _ZONES = (("cn-", "amazonaws.com.cn"), ("eusc-", "amazonaws.eu"))
+
+# As a segment of a path, these would be somewhere else.
+_DOTS = (".", "..")
 
 # Stands for the address until the credential has told the region.
 _NO_PLACE = "https://aws.invalid"
@@ -82,8 +85,8 @@ class BedrockDeployment(BridgedDeployment):
     """The service that signatures are for, if `base_url` is the address of another than the
     surface's."""
     region: _Region | None = None
-    """The AWS region; left out, it is the one in the model's ARN, in `AWS_REGION`, in
-    `AWS_DEFAULT_REGION`, or in the AWS configuration files."""
+    """The AWS region; left out, it is the one in the address of `base_url`, in the model's ARN, in
+    `AWS_REGION`, in `AWS_DEFAULT_REGION`, or in the AWS configuration files."""
     api_key: SecretStr | None = None
     """A Bedrock API key, sent as `Authorization: Bearer`."""
     access_key_id: str | None = Field(None, repr=False)
@@ -119,6 +122,11 @@ class BedrockDeployment(BridgedDeployment):
     """The service tier."""
     latency: Literal["standard", "optimized"] | None = None
     """Whether to ask for latency-optimized inference."""
+
+    @property
+    def learns(self) -> bool:
+        """Whether what the upstream refuses of a request can be left out of the next one."""
+        return self.surface != "claude_platform"
 
 
 _HEADERS = (
@@ -166,8 +174,6 @@ def _prepare(call: Call, deployment: BedrockDeployment, model: str) -> UpstreamR
 
 def _message(call: Call, deployment: BedrockDeployment, model: str) -> UpstreamRequest:
     """Build a request of the Messages API."""
-    body = call.body
-    losses: tuple[str, ...] = ()
     betas = [value for name, value in call.headers if name == b"anthropic-beta"]
     members: dict[str, Any] = {"model": model} if model != call.model else {}
     if deployment.surface == "messages":
@@ -176,6 +182,8 @@ def _message(call: Call, deployment: BedrockDeployment, model: str) -> UpstreamR
         betas = [beta.encode("latin-1") for beta in bridged.betas]
         if profile := first(call.headers, b"anthropic-user-profile-id"):
             members["user_profile_id"] = profile
+    else:
+        body, losses = adapt(call, model)
     url = _base_url(deployment) + "/v1/messages"
     if call.endpoint == "count_tokens":
         url += "/count_tokens"
@@ -208,6 +216,8 @@ def _invocation(call: Call, deployment: BedrockDeployment, model: str) -> Upstre
         body = _to_count(body)
     else:
         action, accept = _ACTIONS[call.stream], _ACCEPT[call.stream]
+    if model in _DOTS:
+        raise MisconfiguredError("the model's name is no name", status=404)
     # An ARN has slashes and colons; all of it is one segment.
     url = f"{_base_url(deployment)}/model/{quote(model, safe='')}/{action}"
     headers = {b"content-type": b"application/json", b"accept": accept}

@@ -5,6 +5,7 @@ https://learn.microsoft.com/azure/ai-foundry/foundry-models/how-to/use-foundry-m
 
 from __future__ import annotations
 
+import re
 from typing import Any, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
@@ -129,6 +130,15 @@ def _headers(
     return list(sent.items())
 
 
+# Subscriptions, tenants and identities go by such ids, and are not for clients to read.
+_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_GROUP = re.compile(r"(/resourceGroups/)[^/\s'\"]+", re.IGNORECASE)
+
+
+def _redacted(text: str) -> str:
+    return _GROUP.sub(r"\1(group)", _ID.sub("(id)", text))
+
+
 def _error(status: int, headers: Headers, body: bytes) -> UpstreamError:
     """Read an error of the model's, or of the gateway before it, which has words of its own."""
     described = decoded(body)
@@ -138,7 +148,7 @@ def _error(status: int, headers: Headers, body: bytes) -> UpstreamError:
     source = error if isinstance(error, dict) else described
     message = source.get("message") or (error if isinstance(error, str) else None)
     code = source.get("code")
-    text = str(message or f"Foundry answered {status}")
+    text = _redacted(str(message or f"Foundry answered {status}"))
     if isinstance(code, str) and code and not code.isdecimal() and code not in text:
         text = f"{code}: {text}"
     return worded(status, headers, text)

@@ -1,7 +1,10 @@
-"""Claude on Google Cloud's Vertex AI, by rawPredict.
+"""Claude on Google Cloud: on Vertex AI by rawPredict, or by the Messages API behind Google's gate.
 
-The body is a Messages request whose model stands in the path, and the stream is a Messages stream.
+The body of a rawPredict is a Messages request whose model stands in the path, and the stream is a
+Messages stream.
 https://docs.cloud.google.com/vertex-ai/generative-ai/docs/partner-models/claude/use-claude
+The Messages API there is Anthropic's own, and takes what that takes; its address is the one in
+Anthropic's SDK, `AnthropicGoogleCloud`.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from pydantic import AfterValidator, BeforeValidator, SecretStr, StringConstrain
 
 from llmroute.errors import UpstreamError
 from llmroute.messages.call import Call
-from llmroute.platforms import VERTEX, bridge, refused_in
+from llmroute.platforms import VERTEX, adapt, bridge, refused_in
 from llmroute.providers._base import (
     BaseUrl,
     BridgedDeployment,
@@ -35,6 +38,7 @@ PROJECT = "{project}"
 
 # The dialect that every model takes.
 _VERSION = "vertex-2023-10-16"
+_NATIVE_VERSION = b"2023-06-01"
 
 _CONTENT_TYPE = (b"content-type", b"application/json")
 _DATED = re.compile(r"-(20[0-9]{6})$")
@@ -71,7 +75,7 @@ _Credentials = Annotated[
 
 
 class VertexDeployment(BridgedDeployment):
-    """A Claude model on Vertex AI.
+    """A Claude model on Google Cloud.
 
     The credential is the first of: `auth_token`, `credentials`, `credentials_file`, and what
     Google's own tools would find on this machine.
@@ -82,6 +86,12 @@ class VertexDeployment(BridgedDeployment):
     provider: Literal["vertex"] = "vertex"
     forward_client_auth: Literal[False] = False
     """A caller's own credential is never sent to Google."""
+    surface: Literal["predict", "messages"] = "predict"
+    """How it is spoken to: `predict` for rawPredict on Vertex AI; `messages` for Claude Models on
+    Google Cloud, which Anthropic runs, where models go by Anthropic's names."""
+    workspace_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$")] | None = None
+    """The Anthropic workspace, with `surface: messages`; left out, it is the one in
+    `ANTHROPIC_GOOGLE_CLOUD_WORKSPACE_ID`."""
     base_url: Annotated[BaseUrl, AfterValidator(_without_resource)] | None = None
     """Another address than the location's own; what has a path must end in the API's version,
     `/v1`."""
@@ -90,18 +100,25 @@ class VertexDeployment(BridgedDeployment):
     auth_token: SecretStr | None = None
     """An access token, sent as it is until it ends; the settings below are renewed."""
     project: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.:-]*$")] | None = None
-    """The Google Cloud project; left out, it is the one in `ANTHROPIC_VERTEX_PROJECT_ID` or
-    `GOOGLE_CLOUD_PROJECT`, else the credentials' own."""
+    """The Google Cloud project; left out, it is the one in `ANTHROPIC_VERTEX_PROJECT_ID` (with
+    `surface: messages`, in `ANTHROPIC_GOOGLE_CLOUD_PROJECT`) or `GOOGLE_CLOUD_PROJECT`, else the
+    credentials' own."""
     location: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*$")] = "global"
     """A region, `us`, `eu` or `global`; left out, it is the one in `CLOUD_ML_REGION` or
-    `GOOGLE_CLOUD_LOCATION`, else `global`."""
+    `GOOGLE_CLOUD_LOCATION` (with `surface: messages`, in `ANTHROPIC_GOOGLE_CLOUD_LOCATION`), else
+    `global`."""
     credentials: _Credentials | None = None
     """A credential of any of Google's types (service account, workload identity, impersonation,
     …), as a mapping or as JSON."""
     credentials_file: str | None = None
     """The file that holds it."""
     anthropic_version: str = _VERSION
-    """The dialect's date, sent as `anthropic_version` in the body."""
+    """The dialect's date, sent as `anthropic_version` in the body of a rawPredict."""
+
+    @property
+    def learns(self) -> bool:
+        """Whether what the upstream refuses of a request can be left out of the next one."""
+        return self.surface == "predict"
 
     @property
     def obtains_token(self) -> bool:
@@ -123,7 +140,9 @@ def base_url(deployment: VertexDeployment) -> str:
             else f"{deployment.base_url}/v1"
         )
     location = deployment.location
-    if location == "global":
+    if deployment.surface == "messages":
+        host = "claude.googleapis.com"
+    elif location == "global":
         host = "aiplatform.googleapis.com"
     elif "-" in location:
         host = f"{location}-aiplatform.googleapis.com"
@@ -133,6 +152,38 @@ def base_url(deployment: VertexDeployment) -> str:
 
 
 def _prepare(call: Call, deployment: VertexDeployment, model: str) -> UpstreamRequest:
+    prepare = _prediction if deployment.surface == "predict" else _message
+    return prepare(call, deployment, model)
+
+
+def _place(deployment: VertexDeployment) -> str:
+    return (
+        f"{base_url(deployment)}/projects/{deployment.project or PROJECT}"
+        f"/locations/{deployment.location}"
+    )
+
+
+def _message(call: Call, deployment: VertexDeployment, model: str) -> UpstreamRequest:
+    """Build a request of the Messages API."""
+    body, losses = adapt(call, model)
+    members: dict[str, Any] = {"model": model} if model != call.model else {}
+    url = f"{_place(deployment)}/workspaces/{deployment.workspace_id}/invoke/v1/messages"
+    if call.endpoint == "count_tokens":
+        url += "/count_tokens"
+    else:
+        members |= {n: v for n, v in deployment.extra_body.items() if n not in call.body}
+    if call.query:
+        url += "?" + call.query
+    own = _own(deployment)
+    sent = [_CONTENT_TYPE, *[header for header in call.headers if header[0] not in own]]
+    sent += own.items()
+    if b"anthropic-version" not in [name for name, _ in sent]:
+        sent.append((b"anthropic-version", _NATIVE_VERSION))
+    body = body.replace(**members) if members else body
+    return UpstreamRequest("POST", url, sent, body.pieces(), losses)
+
+
+def _prediction(call: Call, deployment: VertexDeployment, model: str) -> UpstreamRequest:
     # The date of a version follows an `@` here: claude-haiku-4-5@20251001.
     model = _DATED.sub(r"@\1", model)
     bridged = bridge(call, VERTEX, model, deployment.overrides)
@@ -144,10 +195,7 @@ def _prepare(call: Call, deployment: VertexDeployment, model: str) -> UpstreamRe
         action = "streamRawPredict" if call.stream else "rawPredict"
         resource, body = f"{quote(model, safe='@')}:{action}", bridged.body.without("model")
         members |= {n: v for n, v in deployment.extra_body.items() if n not in call.body}
-    url = (
-        f"{base_url(deployment)}/projects/{deployment.project or PROJECT}"
-        f"/locations/{deployment.location}/publishers/anthropic/models/{resource}"
-    )
+    url = f"{_place(deployment)}/publishers/anthropic/models/{resource}"
     headers = _headers(call.headers, bridged.betas, deployment)
     return UpstreamRequest("POST", url, headers, body.replace(**members).pieces(), bridged.losses)
 
@@ -160,9 +208,15 @@ def _headers(
     sent |= {name: value for name, value in given if not name.startswith(b"anthropic-")}
     if betas:
         sent[b"anthropic-beta"] = ",".join(betas).encode("latin-1")
-    for name, value in deployment.headers.items():
-        sent[name.lower().encode("latin-1")] = value.encode("latin-1")
-    return list(sent.items())
+    return list((sent | _own(deployment)).items())
+
+
+def _own(deployment: VertexDeployment) -> dict[bytes, bytes]:
+    """Return the headers that the deployment sets."""
+    return {
+        name.lower().encode("latin-1"): value.encode("latin-1")
+        for name, value in deployment.headers.items()
+    }
 
 
 _RETRY_INFO = "type.googleapis.com/google.rpc.RetryInfo"
@@ -199,7 +253,7 @@ def _error(status: int, headers: Headers, body: bytes) -> UpstreamError:
         return native_error(status, headers, body)
     error = described.get("error")
     error = error if isinstance(error, dict) else {}
-    message = _redacted(str(error.get("message") or f"Vertex AI answered {status}"))
+    message = _redacted(str(error.get("message") or f"Google Cloud answered {status}"))
     if status == 400 and _NOT_HERE.search(message):
         status = 404
     if (delay := _retry_delay(error)) is not None and first(headers, b"retry-after") is None:

@@ -24,6 +24,7 @@ from llmroute.errors import (
     InvalidRequestError,
     RejectedError,
     RequestError,
+    UntranslatableError,
     UpstreamError,
 )
 from llmroute.messages.call import Call
@@ -47,6 +48,9 @@ __all__ = ["Answer", "Head", "MessageStream", "Router"]
 _RETRIES_IN_PROCESS = 2
 """Retries of one deployment where the policy names no number and the caller is Python code, which
 does not retry by itself; as many as the Anthropic SDK makes."""
+
+# What says nothing about the deployment.
+_FAULTS_OF_THE_CALL = (RejectedError, UntranslatableError)
 
 # RFC 9110, section 5.6.2, in lower case; and what ends a header before its end.
 _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]+")
@@ -187,8 +191,8 @@ class Router:
             settle("refused", Usage(), str(error))
             raise
         except UpstreamError as error:
-            refused = isinstance(error, RejectedError)
-            counts = call.endpoint == "count_tokens" and not refused
+            refused = isinstance(error, _FAULTS_OF_THE_CALL)
+            counts = call.endpoint == "count_tokens" and not isinstance(error, RejectedError)
             estimated = _estimated(call, error, settle) if counts else None
             if estimated is None:
                 record.status = 200 if error.event else error.status
@@ -265,7 +269,8 @@ class Router:
                         record.attempts.append(Attempt(name, str(error)))
                         error.attempts = len(record.attempts)
                         # One that does not count may well answer.
-                        if call.endpoint == "messages" and not isinstance(error, RejectedError):
+                        blameless = isinstance(error, _FAULTS_OF_THE_CALL)
+                        if call.endpoint == "messages" and not blameless:
                             self._routes.cool(name, max(policy.cooldown, error.retry_after or 0.0))
                         plan.failed(error)
                     else:

@@ -14,6 +14,7 @@ from llmroute.errors import (
     InvalidRequestError,
     MisconfiguredError,
     RejectedError,
+    UntranslatableError,
     UpstreamError,
 )
 from llmroute.messages.call import Call
@@ -79,7 +80,8 @@ class Target:
     def __init__(self, name: str, deployment: Deployment, clock: Callable[[], float]) -> None:
         self.name = name
         self._clock = clock
-        self._learned: dict[str, dict[str, float]] = {}
+        # By model and endpoint: counting tokens takes less than a message does.
+        self._learned: dict[tuple[str, str], dict[str, float]] = {}
         self.deployment = deployment
         self._provider: Provider[Any] = PROVIDERS[deployment.provider]
         self._credential: Credential = credential_for(deployment)
@@ -99,36 +101,39 @@ class Target:
             UpstreamError: There is no answer, or it is an error.
         """
         for _ in range(_MOST_REFUSALS):
-            if without := self._without(model):
+            if without := self._without(model, call.endpoint):
                 call = dataclasses.replace(call, without=without)
             try:
                 return await self._try(call, model, transport, attempts, settle)
             except RejectedError as error:
-                if not self._learn(model, error, without):
+                if not self._learn((model, call.endpoint), error, without):
                     raise
         return await self._try(call, model, transport, attempts, settle)
 
-    def _without(self, model: str) -> frozenset[str]:
-        learned = self._learned.get(model)
+    def _without(self, model: str, endpoint: str) -> frozenset[str]:
+        learned = self._learned.get((model, endpoint))
         if not learned:
             return frozenset()
         now = self._clock()
         return frozenset(name for name, until in learned.items() if until > now)
 
-    def _learn(self, model: str, error: RejectedError, known: frozenset[str]) -> bool:
+    def _learn(self, asked: tuple[str, str], error: RejectedError, known: frozenset[str]) -> bool:
         """Remember what was refused; tell whether any of it is news."""
-        if self._provider.refused is None:
+        if self._provider.refused is None or not self.deployment.learns:
             return False
         news = self._provider.refused(str(error)) - known
         until = self._clock() + _REMEMBERED
-        self._learned.setdefault(model, {}).update(dict.fromkeys(news, until))
+        self._learned.setdefault(asked, {}).update(dict.fromkeys(news, until))
         return bool(news)
 
     async def _try(
         self, call: Call, model: str, transport: Transport, attempts: int, settle: Settle
     ) -> Answer:
         provider, deployment = self._provider, self.deployment
-        request = provider.prepare(call, deployment, model)
+        try:
+            request = provider.prepare(call, deployment, model)
+        except InvalidRequestError as error:
+            raise UntranslatableError(str(error), status=error.status) from None
         timeouts = self._timeouts[call.stream]
         if call.timeout is not None:
             timeouts = Timeouts(*(min(limit or call.timeout, call.timeout) for limit in timeouts))

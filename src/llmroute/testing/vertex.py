@@ -1,4 +1,4 @@
-"""A fake Vertex AI, and Google's token services for it."""
+"""A fake Google Cloud: Vertex AI, Claude Models on Google Cloud, and the token services."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ __all__ = ["FakeVertex", "google_error"]
 _PATH = re.compile(
     r"/v1/projects/([^/]+)/locations/([^/]+)/publishers/anthropic/models/"
     r"([^/:]+):(rawPredict|streamRawPredict)"
+)
+_NATIVE_PATH = re.compile(
+    r"/v1/projects/([^/]+)/locations/([^/]+)/workspaces/([^/]+)/invoke/v1/messages(/count_tokens)?"
 )
 _MODEL = re.compile(r"claude-[a-z0-9-]*[a-z](?:-[0-9]{1,2})*(?:-v[0-9])?(?:@20[0-9]{6})?")
 _COUNTING = "count-tokens"
@@ -68,8 +71,10 @@ class FakeVertex(FakeUpstream):
 
     It gives tokens for assertions signed with the key of its one service account, for a refresh
     token, and for the identity of a workload; takes only tokens that it has given and that have not
-    ended; and refuses the betas and members that Vertex AI refuses.  Answers are those of
-    `FakeUpstream`; `google_error` makes those of the platform.
+    ended; and refuses the betas and members that Vertex AI refuses.  Under the path of its one
+    workspace it is Claude Models on Google Cloud: the Messages API, which takes the dialect of
+    Anthropic and not the one of Vertex AI.  Answers are those of `FakeUpstream`; `google_error`
+    makes those of the platform.
 
         >>> import anyio
         >>> from llmroute import Router
@@ -94,6 +99,7 @@ class FakeVertex(FakeUpstream):
 
     Attributes:
         project: The one project there is.
+        workspace: The one Anthropic workspace there is.
         lifetime: Seconds until the next token ends.
         tokens: Those that were given, each with its end; take some away to have them refused.
         given: How many tokens were given.
@@ -118,6 +124,7 @@ class FakeVertex(FakeUpstream):
         """
         super().__init__(port=port, keep=keep)
         self.project = project
+        self.workspace = "wrkspc_fake"
         self.lifetime = 3600.0
         self.tokens: dict[str, float] = {}
         self.given = 0
@@ -156,10 +163,12 @@ class FakeVertex(FakeUpstream):
     def _asked(self, received: Received) -> Asked:
         match = _PATH.fullmatch(received.path)
         if match is None:
-            return Asked()
+            return super()._asked(received)
         return Asked(unquote(match[3]).partition("@")[0], match[4] == "streamRawPredict")
 
     def _scripted(self, answer: Answer, request: Request) -> Script:
+        if _NATIVE_PATH.fullmatch(request.path):
+            return answer.script(request)
         return answer.script(
             request._replace(
                 message_id=request.message_id.replace("msg_", "msg_vrtx_"),
@@ -168,7 +177,6 @@ class FakeVertex(FakeUpstream):
         )
 
     def _chosen(self, received: Received, problem: str) -> Answer:
-        del problem
         if (routed := self._routed(received, f"{received.method} {received.path}")) is not None:
             return routed
         if received.path in _TOKEN_PATHS and received.method == "POST":
@@ -179,7 +187,34 @@ class FakeVertex(FakeUpstream):
                 "Request had invalid authentication credentials. Expected OAuth 2 access token,"
                 " login cookie or other valid authentication credential.",
             )
+        if received.method == "POST" and (match := _NATIVE_PATH.fullmatch(received.path)):
+            project, location, workspace, counting = match.groups()
+            return self._messaged(received, project, location, workspace, problem, counting)
         return self._predicted(received)
+
+    def _messaged(
+        self,
+        received: Received,
+        project: str,
+        location: str,
+        workspace: str,
+        problem: str,
+        counting: str | None,
+    ) -> Answer:
+        """Answer as the Messages API behind Google's gate."""
+        if (project, workspace) != (self.project, self.workspace):
+            return google_error(
+                403,
+                "Permission denied on resource '//claude.googleapis.com/projects/"
+                f"{project}/locations/{location}/workspaces/{workspace}' (or it may not exist).",
+            )
+        if wrong := _problem_with(received, problem, counting=counting is not None):
+            return error(400, message=wrong)
+        if "@" in str(received.json["model"]):
+            return error(404, message=f"model: {received.json['model']}")
+        if counting:
+            return as_json({"input_tokens": max(1, len(received.body) // 4)})
+        return self._next(received)
 
     def _predicted(self, received: Received) -> Answer:
         match = _PATH.fullmatch(received.path)
@@ -256,3 +291,19 @@ class FakeVertex(FakeUpstream):
                     raise Refused("The subject token is invalid.")
             case _:
                 raise Refused("Unsupported grant type.")
+
+
+def _problem_with(received: Received, problem: str, *, counting: bool) -> str | None:
+    """Return what the Messages API would say of a request; `None` if it takes it."""
+    if problem:
+        return f"The request body is not valid JSON: {problem}"
+    if received.header("anthropic-version") is None:
+        return "anthropic-version: header is required"
+    given = received.json
+    for name in ("model", "messages", *(() if counting else ("max_tokens",))):
+        if name not in given:
+            return f"{name}: Field required"
+    for name in ("anthropic_version", "anthropic_beta"):
+        if name in given:
+            return f"{name}: Extra inputs are not permitted"
+    return None
