@@ -26,6 +26,7 @@ from llmroute.wire.envelope import Envelope
 from .client import SESSION, Machine, Run, steady
 from .gateway import MASTER_KEY, UPSTREAM_KEY, Gateway
 from .journey import DONE
+from .script import delegating
 
 pytestmark = [pytest.mark.claude, pytest.mark.timeout(300)]
 
@@ -146,15 +147,17 @@ def held(
     *answers: Answer,
     turns: tuple[tuple[str, ...], ...] = (("-p", "Say hi."),),
     key: str = MASTER_KEY,
+    script: Callable[[Received], Answer] | None = None,
 ) -> Held:
-    """Hold a conversation through the proxy."""
+    """Hold a conversation through the proxy; the answers are given in turn, or by a script."""
     machine.wipe()
     run = None
     with upstream.fake() as fake:
         fake.default = DONE
         left = list(answers)
         # The prompts alone have tools: at its start the client also tries which models there are.
-        fake.answer_with(lambda it: left.pop(0) if left and b'"tools":[{' in it.body else DONE)
+        next_one = script or (lambda _: left.pop(0) if left else DONE)
+        fake.answer_with(lambda it: next_one(it) if b'"tools":[{' in it.body else DONE)
         config = {
             "deployments": {"one": upstream.deployment(fake)},
             "aliases": {"claude-*": "one"},
@@ -198,6 +201,14 @@ def test_a_conversation_with_a_tool(
 
 
 ANTHROPIC = Upstream(FakeUpstream, to_anthropic)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_subagent_does_its_part(machine: Machine, mode: Environment) -> None:
+    run, received = held(machine, mode, ANTHROPIC, script=delegating(background=False))
+
+    assert ("All done.", 0, []) == (run.result, run.status, run.retries)
+    assert any(b"I have looked." in it.body for it in received)
 
 
 @pytest.mark.parametrize("mode", MODES)
