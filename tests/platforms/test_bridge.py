@@ -349,9 +349,15 @@ def test_the_former_name_of_the_format_is_brought_up_to_date():
         ),
         pytest.param(
             "claude-sonnet-4-5",
-            {"thinking": {"type": "adaptive"}, "temperature": 0.5, "top_k": 3},
+            {"thinking": {"type": "adaptive"}, "temperature": 0.5, "top_k": 3, "top_p": 0.5},
             {"thinking": {"type": "enabled", "budget_tokens": 4500}},
             id="no-sampling-beside-a-budget",
+        ),
+        pytest.param(
+            "claude-sonnet-4-5",
+            {"thinking": {"type": "adaptive"}, "top_p": 0.97},
+            {"thinking": {"type": "enabled", "budget_tokens": 4500}, "top_p": 0.97},
+            id="nearly-no-sampling-beside-a-budget",
         ),
         pytest.param(
             "claude-sonnet-4-5",
@@ -574,6 +580,14 @@ def test_members_of_a_system_message_are_left_out_one_by_one():
     result = sent(VERTEX, messages=messages)["messages"]
 
     assert [*HELLO, system("A", output_config={"effort": "low"})] == result
+
+
+def test_members_of_a_folded_system_message_are_told():
+    messages = [*HELLO, system("A", clear_at="never", output_config={"effort": "low"})]
+    result = bridged(model=SONNET_45, messages=messages)
+
+    places = [loss.partition(":")[0] for loss in result.losses]
+    assert ["messages[].clear_at", "messages[].output_config", "messages[] system"] == places
 
 
 def test_an_empty_system_message_that_loses_all_it_has_goes():

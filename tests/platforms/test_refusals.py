@@ -73,6 +73,12 @@ from llmroute.platforms.refusals import refused_in
         pytest.param('Unexpected role "system".', {"messages[] system"}, id="role-unexpected"),
         pytest.param("tools: Extra inputs are not permitted", set(), id="needed"),
         pytest.param(
+            "metadata: Extra inputs are not permitted " + "a" * 500_000,
+            {"metadata"},
+            id="long-word",
+        ),
+        pytest.param("Unexpected value(s) " * 50_000, set(), id="long-repetition"),
+        pytest.param(
             "thinking.disabled.budget_tokens: Extra inputs are not permitted",
             set(),
             id="needed-in-another-thinking",

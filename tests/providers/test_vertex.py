@@ -366,6 +366,7 @@ def test_when_to_try_again_is_read_from_the_details():
             "Caller (account) lacks a role on project '(project)'.",
             id="account",
         ),
+        pytest.param("a" * 500_000, "a" * 500_000, id="long-word"),
     ],
 )
 def test_a_client_does_not_learn_which_project_it_is(message, expected):

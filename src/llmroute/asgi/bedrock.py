@@ -97,7 +97,7 @@ _FIGURES = {
 }
 
 # An alias that a client takes for one of Bedrock's.
-_AN_ID = re.compile(r"(?:[a-z-]+\.)?(anthropic\.claude-[a-z0-9.:-]+)")
+_AN_ID = re.compile(r"(?<![a-z-])(?:[a-z-]+\.)?(anthropic\.claude-[a-z0-9.:-]+)")
 
 
 def _chunk(data: bytes) -> bytes:

@@ -16,7 +16,10 @@ SYSTEM_MESSAGES = "messages[] system"
 
 _BETAS = re.compile(r"Unexpected value\(s\) (.+?) for the `?anthropic[-_]beta`?")
 _QUOTED = re.compile(r"`([^`]+)`")
-_EXTRA = re.compile(r"([A-Za-z_][\w.-]*): Extra inputs are not permitted")
+# It begins where a word does, or a long word would be tried from each of its letters.
+_EXTRA = re.compile(r"(?<![\w.-])([A-Za-z_][\w.-]*): Extra inputs are not permitted")
+# How much of a message is read; it may repeat what was sent.
+_READ = 8192
 
 # Bedrock's words, which do not tell which.
 _SOME_BETA = re.compile(r"invalid beta flag", re.IGNORECASE)
@@ -54,6 +57,7 @@ def refused_in(message: str) -> frozenset[str]:
     >>> sorted(refused_in("tools.3.custom.defer_loading: Extra inputs are not permitted"))
     ['tools[].defer_loading']
     """
+    message = message[:_READ]
     names = {beta for listed in _BETAS.findall(message) for beta in _QUOTED.findall(listed) if beta}
     if not names and _SOME_BETA.search(message):
         names.add(ALL_BETAS)

@@ -230,7 +230,7 @@ _PROJECT = re.compile(
     r"(?P<quote>[`'\"]?)[a-z0-9][a-z0-9.:-]*[a-z0-9]",
     re.IGNORECASE,
 )
-_ACCOUNT = re.compile(r"[\w.+-]+@[\w.-]+\.gserviceaccount\.com")
+_ACCOUNT = re.compile(r"(?<![\w.+-])[\w.+-]+@[\w.-]+\.gserviceaccount\.com")
 
 
 def _redacted(text: str) -> str:
