@@ -331,6 +331,17 @@ def test_the_models_own_errors_are_left_as_they_are():
     assert body == error.body
 
 
+def test_the_models_own_errors_name_no_project_and_no_account():
+    said = (
+        b'{"type":"error","error":{"type":"not_found_error","message":"project: no member of '
+        b'%b/locations/x; ask %b"}}'
+    )
+    error = PROVIDER.error(404, [], said % (b"projects/acme-1", b"me@acme.iam.gserviceaccount.com"))
+
+    assert said % (b"projects/(project)", b"(account)") == error.body
+    assert "acme" not in str(error)
+
+
 def test_when_to_try_again_is_read_from_the_details():
     body = json.dumps(google(429, "Quota", details=[{"@type": "x"}, RETRY_INFO])).encode()
     error = PROVIDER.error(429, [], body)

@@ -230,7 +230,9 @@ _PROJECT = re.compile(
     r"(?P<quote>[`'\"]?)[a-z0-9][a-z0-9.:-]*[a-z0-9]",
     re.IGNORECASE,
 )
-_ACCOUNT = re.compile(r"(?<![\w.+-])[\w.+-]+@[\w.-]+\.gserviceaccount\.com")
+_RESOURCE = re.compile(rb"\b(projects/)[a-z0-9][a-z0-9.:-]*[a-z0-9]")
+_ACCOUNT = re.compile(r"(?<![\w.+-])[\w.+-]+@[\w.-]+\.gserviceaccount\.com", re.ASCII)
+_ACCOUNT_BYTES = re.compile(_ACCOUNT.pattern.encode())
 
 
 def _redacted(text: str) -> str:
@@ -250,7 +252,10 @@ def _error(status: int, headers: Headers, body: bytes) -> UpstreamError:
     """
     described = decoded(body)
     if is_native(described):
-        return native_error(status, headers, body)
+        # The model's own words stay as they are, but for the resources they may name: a word that
+        # is only `project` may as well be a member of the request's.
+        body = _RESOURCE.sub(rb"\1(project)", body)
+        return native_error(status, headers, _ACCOUNT_BYTES.sub(b"(account)", body))
     error = described.get("error")
     error = error if isinstance(error, dict) else {}
     message = _redacted(str(error.get("message") or f"Google Cloud answered {status}"))
