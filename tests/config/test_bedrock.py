@@ -90,6 +90,30 @@ def test_the_quickstart_loads_as_it_is():
             id="address-in-a-vpc",
         ),
         pytest.param(
+            {"base_url": "https://vpce-1-a.bedrock-runtime.us-iso-east-1.vpce.c2s.ic.gov"},
+            {"AWS_REGION": "us-east-1"},
+            "us-iso-east-1",
+            id="address-in-an-isolated-zone",
+        ),
+        pytest.param(
+            {"base_url": "https://bedrock-runtime.us-isob-east-1.sc2s.sgov.gov/x"},
+            {},
+            "us-isob-east-1",
+            id="address-in-another",
+        ),
+        pytest.param(
+            {"base_url": "https://bedrock-runtime.us-iso-east-1.c2s.ic.gov.example.com"},
+            {},
+            None,
+            id="address-that-only-looks-like-one",
+        ),
+        pytest.param(
+            {"model": PROFILE.replace(":aws:", ":aws-iso-b:").replace("eu-west", "us-isob-east")},
+            {},
+            "us-isob-east-1",
+            id="arn-in-an-isolated-zone",
+        ),
+        pytest.param(
             {"base_url": "https://bedrock.us-east-1.example.com"},
             {"AWS_REGION": "eu-west-1"},
             "eu-west-1",
@@ -126,6 +150,16 @@ def test_the_environments_key_is_taken_only_where_nothing_else_is_said():
             {"web_identity_token": "t"},
             [("role_arn", "required with a web identity token, and not given")],
             id="role",
+        ),
+        pytest.param(
+            {"web_identity_token": "oidc/github/", "role_arn": ROLE},
+            [
+                (
+                    "web_identity_token",
+                    "no oidc/ token that is known, or what it is for is left out",
+                )
+            ],
+            id="audience",
         ),
         pytest.param(
             {"region": "us-east-1/"}, [("region", "is not what belongs here")], id="odd-region"
@@ -222,10 +256,10 @@ def test_a_session_token_of_the_environment_is_not_put_to_a_key_of_the_file():
 @pytest.mark.parametrize(
     ("model", "expected"),
     [
-        pytest.param("bedrock/anthropic.claude-x", ("anthropic.claude-x", "us-west-2"), id="plain"),
+        pytest.param("bedrock/anthropic.claude-x", ("anthropic.claude-x", None), id="plain"),
         pytest.param(
             "bedrock/invoke/us.anthropic.claude-x",
-            ("us.anthropic.claude-x", "us-west-2"),
+            ("us.anthropic.claude-x", None),
             id="route",
         ),
         pytest.param(
@@ -238,7 +272,7 @@ def test_a_session_token_of_the_environment_is_not_put_to_a_key_of_the_file():
 def test_every_spelling_of_a_model_is_read(model, expected):
     found = taken(model=model)
 
-    assert expected == (found["model"], found["region"])
+    assert expected == (found["model"], found.get("region"))
 
 
 def test_an_endpoint_that_names_its_region_stands_above_the_environment():
@@ -258,11 +292,72 @@ def test_a_project_that_nothing_is_done_with_is_told():
     assert ["is for bedrock/claude_platform/ models; not used"] == [w.text for w in config.warnings]
 
 
-def test_a_region_that_is_named_nowhere_is_litellms_own_with_a_warning():
-    config = litellm()
+@pytest.mark.parametrize(
+    ("environ", "params", "expected"),
+    [
+        pytest.param(
+            {"AWS_REGION_NAME": "us-east-1", "AWS_REGION": "us-east-2"},
+            {"aws_region_name": "eu-west-3", "model": f"bedrock/{PROFILE}"},
+            "eu-west-3",
+            id="given",
+        ),
+        pytest.param(
+            {"AWS_REGION_NAME": "us-east-1"}, {"model": f"bedrock/{PROFILE}"}, "eu-west-1", id="arn"
+        ),
+        pytest.param(
+            {"AWS_REGION_NAME": "us-east-1", "AWS_REGION": "us-east-2"}, {}, "us-east-1", id="own"
+        ),
+        pytest.param(
+            {"AWS_REGION": "us-east-2", "AWS_DEFAULT_REGION": "x"}, {}, "us-east-2", id="aws"
+        ),
+    ],
+)
+def test_litellms_order_of_regions_holds(environ, params, expected):
+    config = litellm(environ, **params)
 
-    assert ["no region is named; taken as us-west-2"] == [w.text for w in config.warnings]
-    assert "region" not in taken(aws_profile_name="work")
+    assert (expected, None) == (
+        config.deployments["a"].region,
+        config.deployments["a"].default_region,
+    )
+    assert () == config.warnings
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        pytest.param({}, id="nothing"),
+        pytest.param({"aws_profile_name": "work"}, id="profile"),
+        pytest.param({"api_key": "ABSK1"}, id="api-key"),
+    ],
+)
+def test_a_region_that_is_named_nowhere_is_left_to_the_aws_files_and_then_litellms_own(params):
+    config = litellm(**params)
+
+    found = plain(config.deployments["a"])
+    assert ("us-west-2", False) == (found["default_region"], "region" in found)
+    assert ["no region is named; us-west-2 unless your AWS configuration names one"] == [
+        w.text for w in config.warnings
+    ]
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "oidc/env/MY_TOKEN",
+        "oidc/env_path/MY_FILE",
+        "oidc/file//run/token",
+        "oidc/github/sts.amazonaws.com",
+        "oidc/google/https://example.com/a",
+        "oidc/circleci/",
+        "oidc/circleci_v2/",
+    ],
+)
+def test_each_oidc_name_of_litellms_is_a_web_identity(token):
+    environ = {"AWS_REGION": "us-east-1"}
+
+    assert token == taken(environ, aws_role_name=ROLE, aws_web_identity_token=token).get(
+        "web_identity_token"
+    )
 
 
 @pytest.mark.parametrize(
@@ -292,7 +387,10 @@ def test_slips_in_litellms_settings_show():
         ("aws_secret_access_key", "aws_access_key_id is given, and this is not"),
     ] == problems(litellm, aws_access_key_id="AKIA1", aws_region_name="us-east-1")
     assert [
-        ("aws_web_identity_token", "oidc/ tokens are not part of this version of llmroute"),
+        (
+            "aws_web_identity_token",
+            "no oidc/ token that is known, or what it is for is left out",
+        ),
     ] == problems(
         litellm, aws_role_name=ROLE, aws_web_identity_token="oidc/x", aws_region_name="us-east-1"
     )

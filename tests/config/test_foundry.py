@@ -7,6 +7,8 @@ from llmroute.errors import ConfigError
 
 BASE = "https://acme.services.ai.azure.com/anthropic"
 APPLICATION = {"tenant_id": "t", "client_id": "c", "client_secret": "s"}
+USER = {"client_id": "c", "username": "u", "password": "p"}
+TRUSTED = {"tenant_id": "t", "client_id": "c", "federated_token_file": "/f"}
 IN_ENVIRONMENT = {f"AZURE_{name.upper()}": value for name, value in APPLICATION.items()}
 
 
@@ -93,7 +95,89 @@ def problems(load, *args, **params):
             id="machine",
         ),
         pytest.param(
+            {"litellm_settings": {"enable_azure_ad_token_refresh": True}},
+            {"AZURE_CLIENT_ID": "c"},
+            {"managed_identity": True, "client_id": "c"},
+            id="machines-named-identity",
+        ),
+        pytest.param(
             {"api_key": "k", "api_version": "2025-01-01"}, {}, {"api_key": "k"}, id="date"
+        ),
+        pytest.param(
+            {"client_id": "c", "azure_username": "u", "azure_password": "p"},
+            {"AZURE_AI_API_KEY": "x"},
+            USER,
+            id="user",
+        ),
+        pytest.param(
+            {"azure_username": "u", "azure_password": "p"},
+            IN_ENVIRONMENT,
+            {**USER, "tenant_id": "t"},
+            id="user-before-a-secret-variable",
+        ),
+        pytest.param(
+            {**APPLICATION, "azure_username": "u", "azure_password": "p"},
+            {},
+            APPLICATION,
+            id="secret-before-user",
+        ),
+        pytest.param(
+            {"client_id": "c"},
+            {"AZURE_USERNAME": "u", "AZURE_PASSWORD": "p"},
+            USER,
+            id="user-variables",
+        ),
+        pytest.param(
+            {"azure_password": "p", "client_id": "c"},
+            {"AZURE_USERNAME": "u", "AZURE_PASSWORD": "x"},
+            USER,
+            id="half-a-user-from-the-environment",
+        ),
+        pytest.param(
+            {"azure_ad_token": "oidc/azure/"},
+            {**IN_ENVIRONMENT, "AZURE_FEDERATED_TOKEN_FILE": "/f"},
+            TRUSTED,
+            id="oidc",
+        ),
+        pytest.param(
+            {"azure_ad_token": "oidc/file//f", "client_id": "c"},
+            {"AZURE_TENANT_ID": "t"},
+            TRUSTED,
+            id="oidc-file",
+        ),
+        pytest.param(
+            {"azure_ad_token": "oidc/env_path/WHERE", "client_id": "c", "tenant_id": "t"},
+            {"WHERE": "/f"},
+            TRUSTED,
+            id="oidc-path",
+        ),
+        pytest.param(
+            {},
+            {
+                "AZURE_AD_TOKEN": "oidc/azure/",
+                "AZURE_FEDERATED_TOKEN_FILE": "/f",
+                "AZURE_TENANT_ID": "t",
+                "AZURE_CLIENT_ID": "c",
+            },
+            TRUSTED,
+            id="oidc-variable",
+        ),
+        pytest.param(
+            {"litellm_settings": {"enable_azure_ad_token_refresh": True}},
+            {
+                "AZURE_FEDERATED_TOKEN_FILE": "/f",
+                "AZURE_TENANT_ID": "t",
+                "AZURE_CLIENT_ID": "c",
+                "AZURE_AUTHORITY_HOST": "https://login.example/",
+            },
+            {**TRUSTED, "authority": "https://login.example"},
+            id="workload",
+        ),
+        pytest.param(
+            {"api_key": "k"},
+            {"AZURE_SCOPE": "s", "AZURE_AUTHORITY_HOST": "login.example"},
+            {"api_key": "k", "scope": "s", "authority": "https://login.example"},
+            id="sovereign-cloud",
         ),
     ],
 )
@@ -137,17 +221,35 @@ def test_the_address_may_be_in_the_environment():
             id="half-an-application",
         ),
         pytest.param(
-            {"azure_ad_token": "oidc/canary"},
-            [("azure_ad_token", "an oidc/ token is not part of this version of llmroute")],
+            {"azure_ad_token": "oidc/github/canary"},
+            [
+                (
+                    "azure_ad_token",
+                    "of the oidc/ tokens, only oidc/azure/, oidc/file/PATH and"
+                    " oidc/env_path/VARIABLE are part of this version of llmroute",
+                )
+            ],
             id="oidc",
         ),
         pytest.param(
-            {"api_key": "k", "azure_username": "u", "azure_password": "canary"},
-            [
-                ("azure_password", "is not part of this version of llmroute"),
-                ("azure_username", "is not part of this version of llmroute"),
-            ],
-            id="password",
+            {"azure_ad_token": "oidc/azure/"},
+            [("azure_ad_token", "environment variable AZURE_FEDERATED_TOKEN_FILE is not set")],
+            id="no-token-file",
+        ),
+        pytest.param(
+            {"azure_ad_token": "oidc/file//f"},
+            [("litellm_params", "needs tenant_id and client_id beside federated_token_file")],
+            id="trusted-for-whom",
+        ),
+        pytest.param(
+            {"azure_username": "u", "azure_password": "canary"},
+            [("litellm_params", "needs all three of username, password and client_id")],
+            id="user-of-what",
+        ),
+        pytest.param(
+            {"client_id": "c", "azure_username": "u"},
+            [("litellm_params", "needs all three of username, password and client_id")],
+            id="no-password",
         ),
         pytest.param(
             {"model": "azure_ai/mistral-large", "api_key": "k"},
@@ -191,6 +293,16 @@ def test_the_native_dialect_takes_an_address_and_a_credential():
             {"base_url": BASE, "client_secret": "canary"},
             ("f", "needs all three of tenant_id, client_id and client_secret"),
             id="half",
+        ),
+        pytest.param(
+            {"base_url": BASE, "username": "u", "password": "canary"},
+            ("f", "needs all three of username, password and client_id"),
+            id="user-of-what",
+        ),
+        pytest.param(
+            {"base_url": BASE, "client_id": "c", "federated_token_file": "/f"},
+            ("f", "needs tenant_id and client_id beside federated_token_file"),
+            id="trusted-for-whom",
         ),
     ],
 )

@@ -1,5 +1,6 @@
 """Requests signed with AWS keys, wherever these come from, as a strict Bedrock sees them."""
 
+import sys
 import threading
 
 import anyio
@@ -130,6 +131,63 @@ async def test_the_region_of_the_aws_files_completes_the_address(bedrock, aws_fi
     assert b"/eu-west-3/bedrock/" in dict(await credential.headers(completed))[b"authorization"]
 
 
+@pytest.mark.parametrize(
+    ("environ", "file", "expected"),
+    [
+        pytest.param({}, "", "us-west-2", id="nothing"),
+        pytest.param({}, "[default]\nregion = eu-west-3\n", "eu-west-3", id="file"),
+        pytest.param(
+            {"AWS_DEFAULT_REGION": "eu-west-1"},
+            "[default]\nregion = eu-west-3\n",
+            "eu-west-1",
+            id="variable",
+        ),
+    ],
+)
+@pytest.mark.parametrize(
+    "settings", [pytest.param(KEYS, id="keys"), pytest.param({"api_key": "ABSK1"}, id="api-key")]
+)
+async def test_a_default_region_stands_below_the_aws_files(
+    monkeypatch, aws_files, environ, file, expected, settings
+):
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    (aws_files / "config").write_text(file)
+    credential = credential_for(BedrockDeployment(default_region="us-west-2", **settings))
+    request = UpstreamRequest("POST", "https://aws.invalid/model/m/invoke", [], ())
+
+    completed = await credential.completed(request)
+
+    assert f"https://bedrock-runtime.{expected}.amazonaws.com/model/m/invoke" == completed.url
+    authorization = dict(await credential.headers(completed))[b"authorization"].decode()
+    assert authorization == "Bearer ABSK1" or f"/{expected}/bedrock/" in authorization
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        pytest.param({"default_region": "us-west-2"}, "us-west-2", id="default"),
+        pytest.param({}, None, id="none"),
+    ],
+)
+async def test_a_key_needs_none_of_aws_s_packages(monkeypatch, settings, expected):
+    monkeypatch.setitem(sys.modules, "botocore.session", None)
+    credential = credential_for(BedrockDeployment(auth_token="ABSK1", **settings))
+    request = UpstreamRequest("POST", "https://aws.invalid/model/m/invoke", [], ())
+
+    if expected is None:
+        with pytest.raises(MisconfiguredError, match="no region is named"):
+            await credential.completed(request)
+    else:
+        assert f".{expected}.amazonaws.com/" in (await credential.completed(request)).url
+
+
+async def test_signatures_for_an_isolated_region_are_for_that_region():
+    with FakeBedrock(region="us-isob-east-1") as bedrock:
+        assert 200 == await status_of(bedrock, **KEYS)
+
+
 async def test_a_container_s_keys_are_found(bedrock, monkeypatch):
     keys = {
         "AccessKeyId": "ASIACONTAINER",
@@ -180,6 +238,39 @@ async def test_a_web_identity_stands_in_for_keys(bedrock, sts, aws_files, in_fil
     assert "AssumeRoleWithWebIdentity" == sts.assumed[0]["Action"]
     with pytest.raises(MisconfiguredError, match="could not be validated"):
         await status_of(bedrock, **role, web_identity_token="another")
+
+
+async def test_an_oidc_name_is_read_anew_for_each_set_of_keys(bedrock, sts, monkeypatch):
+    clock = Clock()
+    sts.lifetime = 120.0
+    role = {"role_arn": "arn:aws:iam::123456789012:role/ci", "sts_endpoint": sts.url}
+    deployment = deployment_of(bedrock, **role, web_identity_token="oidc/env/MY_TOKEN")
+    credential = AwsCredential(deployment, clock)
+    with pytest.raises(MisconfiguredError, match="MY_TOKEN is not set") as caught:
+        await send(bedrock, credential)
+    assert 401 == caught.value.status
+
+    monkeypatch.setenv("MY_TOKEN", sts.web_identity)
+    assert 200 == await send(bedrock, credential)
+    sts.web_identity = "rotated"
+    monkeypatch.setenv("MY_TOKEN", "rotated")
+    clock.advance(60)
+    assert 200 == await send(bedrock, credential)
+    assert [sts.assumed[0]["WebIdentityToken"], "rotated"] == [
+        assumed["WebIdentityToken"] for assumed in sts.assumed
+    ]
+
+
+async def test_a_job_at_github_signs_with_its_identity(bedrock, sts, monkeypatch):
+    with FakeUpstream() as github:
+        github.on("GET", "/token", as_json({"value": sts.web_identity}))
+        monkeypatch.setenv("ACTIONS_ID_TOKEN_REQUEST_URL", f"{github.url}/token")
+        monkeypatch.setenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "job")
+        role = {"role_arn": "arn:aws:iam::123456789012:role/ci", "sts_endpoint": sts.url}
+
+        assert 200 == await status_of(
+            bedrock, **role, web_identity_token="oidc/github/sts.amazonaws.com"
+        )
 
 
 ROLE = {**KEYS, "role_arn": "arn:aws:iam::123456789012:role/gateway"}

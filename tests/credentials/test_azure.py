@@ -1,5 +1,7 @@
 """Entra ID's tokens, for an application and for a machine, by a real exchange."""
 
+from urllib.parse import parse_qs
+
 import anyio
 import pytest
 
@@ -19,6 +21,12 @@ APPLICATION = {
     "tenant_id": "fake-tenant",
     "client_id": "fake-client",
     "client_secret": "fake-secret",
+}
+TRUSTED = {"tenant_id": "fake-tenant", "client_id": "fake-client"}
+USER = {
+    "client_id": "fake-client",
+    "username": "fake-user@fake.example",
+    "password": "fake-password",
 }
 
 
@@ -65,6 +73,75 @@ async def test_of_several_identities_one_is_named(entra, foundry):
 
     assert await token(credential_for(deployment(entra, **settings))) in foundry.tokens
     assert "client_id=second" in entra.requests[0].query
+
+
+@pytest.mark.parametrize(
+    ("settings", "tenant"),
+    [
+        pytest.param({"tenant_id": "fake-tenant"}, "fake-tenant", id="tenant"),
+        pytest.param({}, "organizations", id="users-own-tenant"),
+        pytest.param({"client_secret": "fake-secret"}, "organizations", id="secret"),
+    ],
+)
+async def test_a_user_gets_a_token_for_their_password(entra, foundry, settings, tenant):
+    found = await token(credential_for(deployment(entra, **USER, **settings)))
+
+    (asked,) = entra.requests
+    assert found in foundry.tokens
+    assert f"/{tenant}/oauth2/v2.0/token" == asked.path
+    assert {
+        "grant_type": ["password"],
+        "client_id": ["fake-client"],
+        "username": ["fake-user@fake.example"],
+        "password": ["fake-password"],
+        "scope": ["https://ai.azure.com/.default"],
+        **{name: [value] for name, value in settings.items() if name == "client_secret"},
+    } == parse_qs(asked.body.decode())
+
+
+async def test_a_file_stands_for_a_secret_and_is_read_each_time(entra, foundry, tmp_path):
+    file = tmp_path / "token"
+    file.write_text("fake-assertion\n")
+    credential = credential_for(deployment(entra, **TRUSTED, federated_token_file=str(file)))
+    first = await token(credential)
+
+    file.write_text("another")
+    entra.trusted["fake-tenant", "fake-client"] = "another"
+    assert await credential.renew()
+    assert {first, await token(credential)} == set(foundry.tokens)
+
+
+async def test_a_file_that_is_not_there_is_told_without_its_name(entra, tmp_path):
+    settings = deployment(entra, **TRUSTED, federated_token_file=str(tmp_path / "canary"))
+    with pytest.raises(MisconfiguredError, match="cannot be read") as caught:
+        await token(credential_for(settings))
+
+    assert "canary" not in str(caught.value)
+    assert [] == entra.requests
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        pytest.param(
+            {"username": "who@fake.example"},
+            "Entra ID: invalid_grant: AADSTS50034: The user account (…) does not exist in the"
+            " directory.",
+            id="user",
+        ),
+        pytest.param(
+            {"password": "canary"},
+            "Entra ID: invalid_grant: AADSTS50126: Error validating credentials due to invalid"
+            " username or password.",
+            id="password",
+        ),
+    ],
+)
+async def test_a_users_refusal_says_why_and_not_who(entra, changed, expected):
+    with pytest.raises(MisconfiguredError) as caught:
+        await token(credential_for(deployment(entra, **{**USER, **changed})))
+
+    assert (expected, 401) == (str(caught.value), caught.value.status)
 
 
 async def test_in_an_app_service_the_environment_tells_where_the_identity_is(entra):

@@ -112,12 +112,44 @@ def test_a_model_that_would_be_another_place_is_refused(model):
             id="sovereign",
         ),
         pytest.param(
+            {"region": "us-iso-east-1"},
+            "https://bedrock-runtime.us-iso-east-1.c2s.ic.gov",
+            id="isolated",
+        ),
+        pytest.param(
+            {"region": "us-isob-east-1"},
+            "https://bedrock-runtime.us-isob-east-1.sc2s.sgov.gov",
+            id="isolated-too",
+        ),
+        pytest.param(
             {"base_url": "https://vpce-1.example.com/"}, "https://vpce-1.example.com", id="own"
         ),
     ],
 )
 def test_the_address_is_the_regions_or_the_configured_one(settings, expected):
     assert f"{expected}/model/m/invoke" == prepared(model="m", settings=settings).url
+
+
+@pytest.mark.parametrize(
+    ("region", "expected"),
+    [
+        pytest.param("us-east-1", "https://bedrock-mantle.us-east-1.api.aws", id="commercial"),
+        pytest.param(
+            "us-iso-east-1", "https://bedrock-mantle.us-iso-east-1.api.aws.ic.gov", id="isolated"
+        ),
+        pytest.param(
+            "cn-north-1",
+            "https://bedrock-mantle.cn-north-1.api.amazonwebservices.com.cn",
+            id="china",
+        ),
+    ],
+)
+def test_the_messages_endpoint_is_in_its_zones_other_domain(region, expected):
+    request = prepared(
+        model="anthropic.claude-x", settings={"region": region, "surface": "messages"}
+    )
+
+    assert f"{expected}/anthropic/v1/messages" == request.url
 
 
 def test_where_no_region_is_named_the_credential_completes_the_address():

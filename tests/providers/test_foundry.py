@@ -48,6 +48,16 @@ def test_a_body_that_needs_nothing_goes_out_as_it_is():
         pytest.param(RESOURCE, f"{RESOURCE}/anthropic/v1/messages", id="resource"),
         pytest.param(f"{RESOURCE}/", f"{RESOURCE}/anthropic/v1/messages", id="slash"),
         pytest.param(f"{RESOURCE}/anthropic", f"{RESOURCE}/anthropic/v1/messages", id="anthropic"),
+        pytest.param(f"{RESOURCE}/models", f"{RESOURCE}/anthropic/v1/messages", id="models"),
+        pytest.param(f"{RESOURCE}/openai/v1/", f"{RESOURCE}/anthropic/v1/messages", id="openai"),
+        pytest.param(
+            f"{RESOURCE}/api/projects/p", f"{RESOURCE}/anthropic/v1/messages", id="project"
+        ),
+        pytest.param(
+            "https://gate.example/models",
+            "https://gate.example/models/anthropic/v1/messages",
+            id="gateways-own-path",
+        ),
         pytest.param(f"{RESOURCE}/anthropic/v1", f"{RESOURCE}/anthropic/v1/messages", id="v1"),
         pytest.param(
             f"{RESOURCE}/anthropic/v1/messages", f"{RESOURCE}/anthropic/v1/messages", id="whole"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
 import llmroute
+from llmroute.config import load_dict
 from llmroute.testing import (
     Clock,
     FakeEntra,
@@ -82,6 +84,14 @@ async def test_tokens_are_counted_upstream(foundry: FakeFoundry) -> None:
     [
         pytest.param(APPLICATION, id="application"),
         pytest.param({"managed_identity": True}, id="machine"),
+        pytest.param(
+            {
+                "client_id": "fake-client",
+                "username": "fake-user@fake.example",
+                "password": "fake-password",
+            },
+            id="user",
+        ),
     ],
 )
 async def test_many_calls_need_one_token(foundry: FakeFoundry, settings: dict[str, Any]) -> None:
@@ -94,6 +104,35 @@ async def test_many_calls_need_one_token(foundry: FakeFoundry, settings: dict[st
 
     assert (1, 10) == (entra.given, len(foundry.requests))
     assert {None} == {request.header("x-api-key") for request in foundry.requests}
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        pytest.param(
+            {"azure_username": "fake-user@fake.example", "azure_password": "fake-password"},
+            id="user",
+        ),
+        pytest.param({"azure_ad_token": "oidc/azure/"}, id="federated"),
+    ],
+)
+async def test_litellms_ways_to_a_token_lead_to_an_answer(
+    foundry: FakeFoundry, tmp_path: Path, params: dict[str, str]
+) -> None:
+    (tmp_path / "token").write_text("fake-assertion")
+    params = {"model": "azure_ai/my-claude", "api_base": foundry.url, **params}
+    entry = {"model_name": "opus", "litellm_params": params}
+    with FakeEntra(foundry) as entra:
+        environ = {
+            "AZURE_AUTHORITY_HOST": f"{entra.url}/",
+            "AZURE_TENANT_ID": "fake-tenant",
+            "AZURE_CLIENT_ID": "fake-client",
+            "AZURE_FEDERATED_TOKEN_FILE": str(tmp_path / "token"),
+        }
+        async with llmroute.Router(load_dict({"model_list": [entry]}, environ)) as router:
+            await router.complete(model="opus", **HELLO)
+
+    assert (1, 1) == (entra.given, len(foundry.requests))
 
 
 async def test_a_token_that_was_revoked_is_replaced_in_mid_session(foundry: FakeFoundry) -> None:

@@ -14,6 +14,15 @@ FORM = {
     "client_secret": "fake-secret",
     "scope": "https://ai.azure.com/.default",
 }
+USER = {
+    "grant_type": "password",
+    "username": "fake-user@fake.example",
+    "password": "fake-password",
+}
+TRUSTED = {
+    "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+    "client_assertion": "fake-assertion",
+}
 IDENTITY = "/metadata/identity/oauth2/token?api-version=2018-02-01&resource=https://ai.azure.com"
 
 
@@ -31,6 +40,11 @@ def entra(foundry):
 
 def ask(foundry, headers=KEY, path="/anthropic/v1/messages", **members):
     return httpx.post(foundry.url + path, json={**BODY, **members}, headers=headers)
+
+
+def ask_entra(entra, changed, tenant="fake-tenant"):
+    form = {name: value for name, value in {**FORM, **changed}.items() if value is not None}
+    return httpx.post(f"{entra.url}/{tenant}/oauth2/v2.0/token", data=form)
 
 
 @pytest.mark.parametrize(
@@ -94,14 +108,48 @@ def test_a_token_is_good_until_it_ends(foundry, entra):
     [
         pytest.param({"client_secret": "x"}, "invalid_client", id="secret"),
         pytest.param({"client_id": "x"}, "unauthorized_client", id="client"),
-        pytest.param({"grant_type": "password"}, "unsupported_grant_type", id="grant"),
+        pytest.param({"grant_type": "device_code"}, "unsupported_grant_type", id="grant"),
         pytest.param({"scope": "x"}, "invalid_scope", id="scope"),
+        pytest.param({"client_secret": None}, "invalid_client", id="no-secret"),
+        pytest.param(
+            {"client_secret": None, **TRUSTED, "client_id": "x"},
+            "unauthorized_client",
+            id="trusted-by-another",
+        ),
+        pytest.param(
+            {"client_secret": None, **TRUSTED, "client_assertion": "x"},
+            "invalid_client",
+            id="assertion",
+        ),
+        pytest.param(
+            {"client_secret": None, **TRUSTED, "client_assertion_type": "x"},
+            "invalid_request",
+            id="assertion-type",
+        ),
+        pytest.param({**USER, "username": "x"}, "invalid_grant", id="user"),
+        pytest.param({**USER, "password": "x"}, "invalid_grant", id="password"),
+        pytest.param({**USER, "client_secret": "x"}, "invalid_client", id="users-secret"),
     ],
 )
 def test_an_application_must_be_who_it_says(entra, changed, error):
-    answer = httpx.post(f"{entra.url}/fake-tenant/oauth2/v2.0/token", data={**FORM, **changed})
+    answer = ask_entra(entra, changed)
 
     assert (error, 0) == (answer.json()["error"], entra.given)
+
+
+@pytest.mark.parametrize(
+    ("changed", "tenant", "status"),
+    [
+        pytest.param({"client_secret": None, **TRUSTED}, "fake-tenant", 200, id="trusted"),
+        pytest.param({"client_secret": None, **USER}, "fake-tenant", 200, id="user"),
+        pytest.param(USER, "fake-tenant", 200, id="user-and-secret"),
+        pytest.param(USER, "organizations", 200, id="users-own-tenant"),
+        pytest.param(USER, "other", 400, id="other-tenant"),
+        pytest.param({}, "organizations", 400, id="no-tenant"),
+    ],
+)
+def test_an_application_may_ask_for_a_user_or_be_trusted(entra, changed, tenant, status):
+    assert status == ask_entra(entra, changed, tenant).status_code
 
 
 @pytest.mark.parametrize(

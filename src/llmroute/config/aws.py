@@ -7,16 +7,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from llmroute.config.document import Document, Path
+from llmroute.providers._aws_zones import ZONES
 from llmroute.providers.bedrock import BedrockDeployment
 
-__all__ = ["arn_region", "check", "completed", "host_region"]
+__all__ = ["arn_region", "check", "completed", "host_region", "identity_refusal"]
 
 _ARN = re.compile(r"arn:aws[a-z-]*:bedrock:([a-z0-9-]+):")
+_DOMAINS = "|".join(re.escape(name) for zone in ZONES for name in (zone.domain, zone.api_domain))
 # Public endpoints, FIPS ones, and those of a VPC: `NAME.SERVICE.REGION.vpce.amazonaws.com`.
 _HOST = re.compile(
     r"https?://[^/]+\.([a-z]{2,5}(?:-[a-z]+)+-[0-9]+)\."
-    r"(?:vpce\.)?(?:amazonaws\.com(?:\.cn)?|amazonaws\.eu|api\.aws)(?:[:/]|$)"
+    rf"(?:vpce\.)?(?:{_DOMAINS})(?:[:/]|$)"
 )
+# The places that an identity token can be had from each time, with what has to be told of them.
+_OIDC = re.compile(r"oidc/(?:(?:env|env_path|file|github|google)/.+|circleci(?:_v2)?(?:/.*)?)")
 _REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
 _WORKSPACE = "ANTHROPIC_AWS_WORKSPACE_ID"
 # By surface, the variables that hold a key for it.
@@ -68,15 +72,26 @@ def completed(settings: Mapping[str, Any], environ: Mapping[str, str]) -> dict[s
     return {**settings, **more}
 
 
+def identity_refusal(token: str) -> str | None:
+    """Return what is wrong with a web identity token that is given by an `oidc/…` name."""
+    if not token.startswith("oidc/") or _OIDC.fullmatch(token):
+        return None
+    return "no oidc/ token that is known, or what it is for is left out"
+
+
 def check(document: Document, deployment: BedrockDeployment, at: Path) -> None:
     """Report what is missing beside what is there."""
-    if deployment.api_key and not (deployment.region or deployment.base_url):
-        # No file of AWS's is looked at for it.
+    told = deployment.region or deployment.base_url or deployment.default_region
+    if deployment.api_key and not told:
+        # A key needs none of AWS's packages, so its files are no place to rely on.
         document.wrong((*at, "region"), "required with an API key, and not given")
     if deployment.surface == "claude_platform" and not deployment.workspace_id:
         document.wrong((*at, "workspace_id"), "required on Claude Platform on AWS, and not given")
     if bool(deployment.access_key_id) != bool(deployment.secret_access_key):
         missing = "secret_access_key" if deployment.access_key_id else "access_key_id"
         document.wrong((*at, missing), "the other half of the key is given, and this one is not")
-    if deployment.web_identity_token and not deployment.role_arn:
+    token = deployment.web_identity_token
+    if token and (no := identity_refusal(token.get_secret_value())):
+        document.wrong((*at, "web_identity_token"), no)
+    if token and not deployment.role_arn:
         document.wrong((*at, "role_arn"), "required with a web identity token, and not given")

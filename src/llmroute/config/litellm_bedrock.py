@@ -50,7 +50,7 @@ class BedrockParams(Settings):
     """The session token of keys that are temporary."""
     aws_region_name: str | None = None
     """The region; left out, it is the one in the endpoint's name, in the model's ARN, in
-    `AWS_REGION_NAME` or `AWS_REGION`, or the profile's, or `us-west-2`."""
+    `AWS_REGION_NAME` or `AWS_REGION`, or the one in the AWS configuration files, or `us-west-2`."""
     aws_profile_name: str | None = None
     """A profile of the AWS configuration files."""
     aws_role_name: str | None = None
@@ -62,7 +62,9 @@ class BedrockParams(Settings):
     aws_session_tags: list[BedrockTag] = Field(default_factory=list)
     """Tags of the role's session, each a `Key` and a `Value`."""
     aws_web_identity_token: SecretStr | None = None
-    """A token to assume the role with, or the file it is in."""
+    """A token to assume the role with, or the file it is in, or one of LiteLLM's names for where it
+    is to be had: `oidc/env/NAME`, `oidc/env_path/NAME`, `oidc/file/PATH`, `oidc/github/AUDIENCE`,
+    `oidc/google/AUDIENCE`, `oidc/circleci/`, `oidc/circleci_v2/`."""
     aws_sts_endpoint: str | None = None
     """Another address for AWS's token service."""
     aws_bedrock_runtime_endpoint: str | None = None
@@ -161,9 +163,8 @@ class _Reading:
         token = own.aws_web_identity_token or SecretStr(environ.get("AWS_WEB_IDENTITY_TOKEN", ""))
         if token.get_secret_value() and "role_arn" in self.settings:
             self.set("web_identity_token", "aws_web_identity_token", token)
-            if token.get_secret_value().startswith("oidc/"):
-                text = "oidc/ tokens are not part of this version of llmroute"
-                self.wrong("aws_web_identity_token", text)
+            if no := aws.identity_refusal(token.get_secret_value()):
+                self.wrong("aws_web_identity_token", no)
         if own.aws_session_tags:
             self.settings["session_tags"] = {tag.Key: tag.Value for tag in own.aws_session_tags}
 
@@ -199,9 +200,9 @@ class _Reading:
         if self.name.route == "claude_platform" and "workspace_id" not in settings:
             text = "required on Claude Platform on AWS, and not given"
             self.wrong("aws_bedrock_project_id", text)
-        if "region" not in settings and "profile" not in settings:
-            settings["region"] = _DEFAULT_REGION
-            text = f"no region is named; taken as {_DEFAULT_REGION}"
+        if "region" not in settings:
+            settings["default_region"] = _DEFAULT_REGION
+            text = f"no region is named; {_DEFAULT_REGION} unless your AWS configuration names one"
             self.given.document.warn(self.origins["region"], text)
         return Taken(settings, self.origins)
 

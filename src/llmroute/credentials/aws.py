@@ -19,7 +19,9 @@ from typing import Any, NamedTuple
 
 import anyio
 from anyio import to_thread
+from pydantic import SecretStr
 
+from llmroute.credentials import oidc
 from llmroute.credentials.static import StaticCredential
 from llmroute.errors import FaultError, MisconfiguredError, UnreachableError, UpstreamError
 from llmroute.providers import UpstreamRequest
@@ -41,14 +43,36 @@ _PAUSE = 30.0
 _LAST_SECONDS = 10
 # The token service's time: seconds for a connection and for an answer, and how often it is tried.
 _PATIENCE = {"connect_timeout": 5, "read_timeout": 10, "retries": {"total_max_attempts": 2}}
+_NO_REGION = "AWS: no region is named; set `region`"
 _SIGNED = ("Authorization", "X-Amz-Date", "X-Amz-Security-Token")
 
 
 def aws_credential(deployment: BedrockDeployment) -> StaticCredential | AwsCredential:
     """Return what signs for `deployment`: its API key, or its keys; nothing is looked up yet."""
     if key := deployment.api_key or deployment.auth_token:
-        return StaticCredential(None, key)
+        return _ApiKey(deployment, key)
     return AwsCredential(deployment)
+
+
+class _ApiKey(StaticCredential):
+    """An API key, sent as bearer."""
+
+    __slots__ = ("_deployment", "_region")
+
+    def __init__(self, deployment: BedrockDeployment, key: SecretStr) -> None:
+        super().__init__(None, key)
+        self._deployment = deployment
+        self._region = deployment.region
+
+    async def completed(self, request: UpstreamRequest) -> UpstreamRequest:
+        """Return `request` with its address, where the deployment names no region.
+
+        Raises:
+            MisconfiguredError: No region is named anywhere.
+        """
+        if self._region is None and not self._deployment.base_url:
+            self._region = await to_thread.run_sync(_region_for_key, self._deployment)
+        return placed(request, self._deployment, self._region) if self._region else request
 
 
 class _Found(NamedTuple):
@@ -236,9 +260,7 @@ def _source(deployment: BedrockDeployment) -> tuple[Any, str]:
 
     session = Session(profile=deployment.profile)
     session.set_default_client_config(Config(**_PATIENCE))
-    region = deployment.region or session.get_config_variable("region")
-    if not region:
-        raise MisconfiguredError("AWS: no region is named; set `region`", status=403)
+    region = _region(deployment, session)
     # The token service is asked in the same region.
     session.set_config_variable("region", region)
     if deployment.role_arn and deployment.web_identity_token:
@@ -261,6 +283,33 @@ def _source(deployment: BedrockDeployment) -> tuple[Any, str]:
     if deployment.role_arn:
         return _assumed(session, deployment, deployment.role_arn, found), region
     return found, region
+
+
+def _region(deployment: BedrockDeployment, session: Any) -> str:
+    """Return the region: the deployment's, the one in the AWS files, or the one for want of both.
+
+    Raises:
+        MisconfiguredError: There is none.
+    """
+    region = deployment.region or session.get_config_variable("region")
+    if region := region or deployment.default_region:
+        return str(region)
+    raise MisconfiguredError(_NO_REGION, status=403)
+
+
+def _region_for_key(deployment: BedrockDeployment) -> str:
+    """Return the region for an API key, which needs none of AWS's packages; blocks."""
+    try:
+        from botocore.exceptions import BotoCoreError
+        from botocore.session import Session
+    except ModuleNotFoundError:
+        if deployment.default_region:
+            return deployment.default_region
+        raise MisconfiguredError(_NO_REGION, status=403) from None
+    try:
+        return _region(deployment, Session(profile=deployment.profile))
+    except (BotoCoreError, OSError) as error:
+        raise MisconfiguredError(f"AWS: {redacted(str(error))}", status=403) from None
 
 
 def _assumed(session: Any, deployment: BedrockDeployment, role: str, source: Any) -> Any:
@@ -298,9 +347,11 @@ def _sts(session: Any, deployment: BedrockDeployment) -> Callable[..., Any]:
 
 
 def _identity(deployment: BedrockDeployment) -> str:
-    """Return the identity token; a file is read every time, for such tokens are rotated."""
+    """Return the identity token, read anew every time: such tokens are rotated."""
     given = deployment.web_identity_token
     text = given.get_secret_value() if given else ""
+    if text.startswith(oidc.PREFIX):
+        return oidc.identity_token(text)
     try:
         return Path(text).read_text(encoding="utf-8").strip()
     except (OSError, ValueError):

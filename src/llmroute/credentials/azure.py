@@ -1,6 +1,7 @@
-"""Entra ID tokens: for an application with a secret, and for the identity of this machine.
+"""Entra ID tokens: for an application, for a user of one, and for the identity of this machine.
 
 https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow
+https://learn.microsoft.com/entra/identity-platform/v2-oauth-ropc
 https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token
 """
 
@@ -13,6 +14,7 @@ import ssl
 import time
 from collections.abc import Callable, Mapping
 from http.client import HTTPException, HTTPMessage
+from pathlib import Path
 from typing import IO, Any, NoReturn
 from urllib.error import HTTPError
 from urllib.parse import quote, urlencode
@@ -29,8 +31,14 @@ __all__ = ["AzureCredential"]
 _PATIENCE = 30.0  # seconds for one request to a token service
 _LARGEST = 1_048_576
 _MACHINE = "http://169.254.169.254"
-# Ids of tenants and applications, and names in quotes: not for clients to read.
-_NAMED = re.compile(r"'[^']*'|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+# The tenant is that of the user's name.
+_ANY_TENANT = "organizations"
+_ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+# Names in quotes, ids of tenants and applications, and users' names: not for clients to read.
+_NAMED = re.compile(
+    r"'[^']*'|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[^\s@:]{1,99}@[^\s@:]{1,99}",
+    re.IGNORECASE,
+)
 
 
 class AzureCredential(TokenCredential):
@@ -47,28 +55,48 @@ class AzureCredential(TokenCredential):
         """Note whose token it is.
 
         Args:
-            deployment: Has an application's secret, or asks for the machine's identity.
+            deployment: Has an application's secret or what stands for it, or asks for the
+                machine's identity.
             clock: Seconds since 1970.
             environ: In an App Service or a Container App, tells where the machine's identity is.
         """
 
         def fetch() -> Token:
-            if deployment.client_secret is not None:
-                return _answered(_for_application(deployment), clock, proxied=True)
-            return _answered(_for_machine(deployment, environ), clock, proxied=False)
+            if (form := _form(deployment)) is None:
+                return _answered(_for_machine(deployment, environ), clock, proxied=False)
+            return _answered(_for_application(deployment, form), clock, proxied=True)
 
         super().__init__(fetch, clock)
 
 
-def _for_application(deployment: FoundryDeployment) -> Request:
-    secret = deployment.client_secret
-    form = {
-        "grant_type": "client_credentials",
-        "client_id": deployment.client_id or "",
-        "client_secret": secret.get_secret_value() if secret else "",
-        "scope": deployment.scope,
-    }
-    tenant = quote(deployment.tenant_id or "", safe="")
+def _form(deployment: FoundryDeployment) -> dict[str, str] | None:
+    """Return what proves who the application is, or its user; `None` if only the machine does."""
+    form = {"grant_type": "client_credentials"}
+    if deployment.client_secret:
+        form["client_secret"] = deployment.client_secret.get_secret_value()
+    if deployment.username and deployment.password:
+        form["grant_type"] = "password"
+        form["username"] = deployment.username
+        form["password"] = deployment.password.get_secret_value()
+    elif not deployment.client_secret:
+        if not deployment.federated_token_file:
+            return None
+        form["client_assertion_type"] = _ASSERTION
+        form["client_assertion"] = _content(deployment.federated_token_file)
+    return form
+
+
+def _content(path: str) -> str:
+    try:
+        return Path(path).read_text("utf-8").strip()
+    except (OSError, ValueError):
+        # Where files lie is not for clients to read.
+        raise MisconfiguredError("the federated_token_file cannot be read", status=401) from None
+
+
+def _for_application(deployment: FoundryDeployment, form: dict[str, str]) -> Request:
+    form = {"client_id": deployment.client_id or "", "scope": deployment.scope, **form}
+    tenant = quote(deployment.tenant_id or _ANY_TENANT, safe="")
     return Request(  # noqa: S310 - an address has been checked to be one of HTTP
         f"{deployment.authority}/{tenant}/oauth2/v2.0/token", urlencode(form).encode()
     )

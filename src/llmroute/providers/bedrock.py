@@ -20,6 +20,7 @@ from llmroute.messages.call import Call
 from llmroute.messages.events import error_event
 from llmroute.platforms import BEDROCK, MANTLE, adapt, bridge, refused_in
 from llmroute.providers._aws import aws_error, worded
+from llmroute.providers._aws_zones import ZONES
 from llmroute.providers._base import BridgedDeployment, Provider, UpstreamRequest
 from llmroute.wire.envelope import MALFORMED, Envelope
 from llmroute.wire.eventstream import EventStreamDecoder, Message
@@ -38,9 +39,6 @@ _ACCEPT = {False: b"application/json", True: b"application/vnd.amazon.eventstrea
 # Where the id of a foundation model stands: by itself, behind a profile's region, or in an ARN.
 _FOUNDATION_MODEL = re.compile(r"(?:^|[./])(anthropic\.[a-zA-Z0-9_.:-]+)$")
 
-# The zones of the endpoints, by how a region begins; everywhere else it is amazonaws.com.
-_ZONES = (("cn-", "amazonaws.com.cn"), ("eusc-", "amazonaws.eu"))
-
 # As a segment of a path, these would be somewhere else.
 _DOTS = (".", "..")
 
@@ -49,9 +47,9 @@ _NO_PLACE = "https://aws.invalid"
 
 # By surface: the address, and the service that signatures are for.
 _ADDRESSES = {
-    "invoke": "https://bedrock-runtime.{region}.{zone}",
-    "messages": "https://bedrock-mantle.{region}.api.aws/anthropic",
-    "claude_platform": "https://aws-external-anthropic.{region}.api.aws",
+    "invoke": "https://bedrock-runtime.{region}.{zone.domain}",
+    "messages": "https://bedrock-mantle.{region}.{zone.api_domain}/anthropic",
+    "claude_platform": "https://aws-external-anthropic.{region}.{zone.api_domain}",
 }
 _SERVICES = {
     "invoke": "bedrock",
@@ -87,6 +85,8 @@ class BedrockDeployment(BridgedDeployment):
     region: _Region | None = None
     """The AWS region; left out, it is the one in the address of `base_url`, in the model's ARN, in
     `AWS_REGION`, in `AWS_DEFAULT_REGION`, or in the AWS configuration files."""
+    default_region: _Region | None = None
+    """The region if none is told anywhere, the AWS configuration files included."""
     api_key: SecretStr | None = None
     """A Bedrock API key, sent as `Authorization: Bearer`."""
     access_key_id: str | None = Field(None, repr=False)
@@ -107,7 +107,9 @@ class BedrockDeployment(BridgedDeployment):
     session_tags: dict[str, str] = Field(default_factory=dict)
     """Tags of the role's session."""
     web_identity_token: SecretStr | None = None
-    """A token to assume `role_arn` with, instead of keys; or the file it is in."""
+    """A token to assume `role_arn` with, instead of keys; or the file it is in; or where it is to
+    be had each time, as `oidc/env/NAME`, `oidc/env_path/NAME`, `oidc/file/PATH`,
+    `oidc/github/AUDIENCE`, `oidc/google/AUDIENCE`, `oidc/circleci/` or `oidc/circleci_v2/`."""
     sts_endpoint: str | None = None
     """Another address for AWS's token service."""
     anthropic_version: str = _VERSION
@@ -151,11 +153,14 @@ def _base_url(deployment: BedrockDeployment) -> str:
 
 def _shown(deployment: BedrockDeployment) -> str:
     base = _base_url(deployment)
-    return base if base != _NO_PLACE else "in the region that the AWS files name"
+    if base != _NO_PLACE:
+        return base
+    otherwise = f", or in {deployment.default_region}" if deployment.default_region else ""
+    return f"in the region that the AWS files name{otherwise}"
 
 
 def _address(deployment: BedrockDeployment, region: str) -> str:
-    zone = next((zone for start, zone in _ZONES if region.startswith(start)), "amazonaws.com")
+    zone = next(zone for zone in ZONES if region.startswith(zone.start))
     return _ADDRESSES[deployment.surface].format(region=region, zone=zone)
 
 

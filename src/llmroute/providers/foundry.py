@@ -27,13 +27,15 @@ from llmroute.wire.headers import Headers
 __all__ = ["PROVIDER", "FoundryDeployment", "messages_url"]
 
 _PATH = "/v1/messages"
+_RESOURCES = (".services.ai.azure.com", ".services.ai.azure.us")
 _DEFAULT_VERSION = b"2023-06-01"
 
 
 class FoundryDeployment(BridgedDeployment):
     """A deployment of Claude in Foundry; `model` is the deployment's name there.
 
-    The credential is the first of: `auth_token`, `api_key`, `client_secret` and `managed_identity`.
+    The credential is the first of: `auth_token`, `api_key`, `password`, `client_secret`,
+    `federated_token_file` and `managed_identity`.
     """
 
     key_required: ClassVar[bool] = False
@@ -43,18 +45,26 @@ class FoundryDeployment(BridgedDeployment):
     """A caller's own credential is never sent to Azure."""
     base_url: BaseUrl
     """The resource's address, `https://RESOURCE.services.ai.azure.com`, with or without
-    `/anthropic` at its end."""
+    `/anthropic` at its end; that of another of its interfaces, as `/models`, will do."""
     api_key: SecretStr | None = None
     """A key of the resource, sent as `x-api-key`."""
     auth_token: SecretStr | None = None
     """An Entra ID token, sent as it is until it ends; those of the settings below are renewed."""
     tenant_id: str | None = None
-    """The Entra ID tenant of `client_id`."""
+    """The Entra ID tenant of `client_id`; with a `password`, the user's own if left out."""
     client_id: str | None = None
-    """An application's id, with its `client_secret`; or, with `managed_identity`, the id of the one
-    identity that is meant where the machine has several."""
+    """An application's id, with its `client_secret`, its `federated_token_file` or a user's
+    `password`; or, with `managed_identity`, the id of the one identity that is meant where the
+    machine has several."""
     client_secret: SecretStr | None = None
     """The application's secret."""
+    username: str | None = None
+    """A user's name in Entra ID, with their `password`, for whom the application asks."""
+    password: SecretStr | None = None
+    """The user's password; a user who must prove more than that cannot be used."""
+    federated_token_file: str | None = None
+    """A file with a token of someone the application trusts, as Kubernetes keeps one for workload
+    identities; read for each token that is fetched."""
     managed_identity: bool = False
     """Use the identity of the machine this runs on."""
     scope: str = "https://ai.azure.com/.default"
@@ -66,12 +76,21 @@ class FoundryDeployment(BridgedDeployment):
 
     @model_validator(mode="after")
     def _has_a_credential(self) -> Self:
-        if self.api_key is not None or self.auth_token is not None or self.managed_identity:
+        if self.api_key is not None or self.auth_token is not None:
             return self
-        application = (self.tenant_id, self.client_id, self.client_secret)
-        if any(application) and not all(application):
-            raise ValueError("needs all three of tenant_id, client_id and client_secret")
-        if not any(application) and not _carries_one(self.headers):
+        application = (self.tenant_id, self.client_id)
+        if self.username or self.password:
+            if not (self.username and self.password and self.client_id):
+                raise ValueError("needs all three of username, password and client_id")
+        elif self.federated_token_file and not self.client_secret:
+            if not all(application):
+                raise ValueError("needs tenant_id and client_id beside federated_token_file")
+        elif self.managed_identity:
+            return self
+        elif any(application) or self.client_secret:
+            if not (all(application) and self.client_secret):
+                raise ValueError("needs all three of tenant_id, client_id and client_secret")
+        elif not _carries_one(self.headers):
             raise ValueError(
                 "has no credential; set api_key, or tenant_id, client_id and client_secret, or"
                 " managed_identity"
@@ -80,9 +99,11 @@ class FoundryDeployment(BridgedDeployment):
 
     @property
     def obtains_token(self) -> bool:
-        """Whether tokens are fetched, by a secret or as this machine."""
-        given = self.api_key is not None or self.auth_token is not None
-        return not given and (self.client_secret is not None or self.managed_identity)
+        """Whether tokens are fetched, by a secret, a file or as this machine."""
+        if self.api_key is not None or self.auth_token is not None:
+            return False
+        own = self.password or self.client_secret or self.federated_token_file
+        return bool(own) or self.managed_identity
 
 
 def _carries_one(headers: dict[str, str]) -> bool:
@@ -92,13 +113,19 @@ def _carries_one(headers: dict[str, str]) -> bool:
 def messages_url(base: str) -> str:
     """Return the endpoint at an address as people write it.
 
+    A resource has it at one place, whichever of its interfaces the address is of.
+
     >>> messages_url("https://acme.services.ai.azure.com")
     'https://acme.services.ai.azure.com/anthropic/v1/messages'
     """
     if base.endswith(_PATH):
         return base
-    base = base.removesuffix("/v1")
-    return base + (_PATH if "/anthropic" in urlsplit(base).path else "/anthropic" + _PATH)
+    parts = urlsplit(base)
+    if "/anthropic" in parts.path:
+        return base.removesuffix("/v1") + _PATH
+    if (parts.hostname or "").endswith(_RESOURCES):
+        base = f"{parts.scheme}://{parts.netloc}"
+    return base.removesuffix("/v1") + "/anthropic" + _PATH
 
 
 def _prepare(call: Call, deployment: FoundryDeployment, model: str) -> UpstreamRequest:

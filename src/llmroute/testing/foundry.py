@@ -25,6 +25,8 @@ _NO_KEY = (
     " resource."
 )
 _IDENTITY_PATH = "/metadata/identity/oauth2/token"
+_ANY_TENANT = "organizations"
+_ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
 def azure_error(status: int, message: str, *, code: str | None = None) -> Answer:
@@ -126,10 +128,15 @@ def _problem_with(received: Received, deployments: set[str] | None) -> Answer | 
 class FakeEntra(FakeUpstream):
     """The token services of Entra ID on 127.0.0.1: an application's, and a machine's own.
 
+    An application proves itself by its secret or by a token of another it trusts, or asks for a
+    user, by the user's password.
+
     The tokens it gives are good at `foundry` until they end.
 
     Attributes:
         applications: The secret of each application, by tenant and client id.
+        trusted: The tokens of others that are taken for an application's, likewise.
+        users: The password of each user.
         identities: The client ids of the machine's identities; the first is the default one.
         lifetime: Seconds until the next token ends.
         given: How many tokens were given.
@@ -140,6 +147,8 @@ class FakeEntra(FakeUpstream):
     ) -> None:
         super().__init__(port=port)
         self.applications = {("fake-tenant", "fake-client"): "fake-secret"}
+        self.trusted = {("fake-tenant", "fake-client"): "fake-assertion"}
+        self.users = {"fake-user@fake.example": "fake-password"}
         self.identities = ["fake-identity"]
         self.lifetime = 3600.0
         self.given = 0
@@ -158,19 +167,53 @@ class FakeEntra(FakeUpstream):
         return self._for_application(tenant, _form(received.body.decode("latin-1")))
 
     def _for_application(self, tenant: str, form: dict[str, str]) -> Answer:
-        client, given = form.get("client_id", ""), form.get("client_secret")
-        if form.get("grant_type") != "client_credentials":
+        grant, client = form.get("grant_type"), form.get("client_id", "")
+        if grant not in ("client_credentials", "password"):
             return _refusal("unsupported_grant_type", "AADSTS70003: The grant type is not one.")
-        secret = self.applications.get((tenant, client))
-        if secret is None:
+        known = (tenant, client) in self.applications
+        if tenant == _ANY_TENANT and grant == "password":
+            known = any(client == name for _, name in self.applications)
+        if not known:
             text = f"AADSTS700016: Application with identifier '{client}' was not found."
             return _refusal("unauthorized_client", text)
-        if given != secret:
-            text = f"AADSTS7000215: Invalid client secret provided for app '{client}'."
-            return _refusal("invalid_client", text, 401)
+        refused = self._not_proven(tenant, form)
+        if refused is None and grant == "password":
+            refused = self._no_user(form)
+        if refused is not None:
+            return refused
         if form.get("scope") not in _SCOPES:
             return _refusal("invalid_scope", "AADSTS70011: The provided scope is not valid.")
         return self._token({"expires_in": int(self.lifetime), "token_type": "Bearer"})
+
+    def _not_proven(self, tenant: str, form: dict[str, str]) -> Answer | None:
+        """Refuse an application that is not who it says; for a user, it need not prove it."""
+        client, secret = form["client_id"], form.get("client_secret")
+        assertion = form.get("client_assertion")
+        if secret is not None:
+            text = f"AADSTS7000215: Invalid client secret provided for app '{client}'."
+            proven = any(
+                (client, secret) == (name, own) and tenant in (home, _ANY_TENANT)
+                for (home, name), own in self.applications.items()
+            )
+        elif assertion is not None:
+            text = "AADSTS700213: No matching federated identity record found."
+            proven = assertion == self.trusted.get((tenant, client))
+            if form.get("client_assertion_type") != _ASSERTION:
+                return _refusal("invalid_request", "AADSTS900144: client_assertion_type is wrong.")
+        else:
+            text = "AADSTS7000216: 'client_assertion' or 'client_secret' is required."
+            proven = form["grant_type"] == "password"
+        return None if proven else _refusal("invalid_client", text, 401)
+
+    def _no_user(self, form: dict[str, str]) -> Answer | None:
+        user, password = form.get("username", ""), form.get("password", "")
+        if user not in self.users:
+            text = f"AADSTS50034: The user account {user} does not exist in the directory."
+            return _refusal("invalid_grant", text)
+        if self.users[user] != password:
+            text = "AADSTS50126: Error validating credentials due to invalid username or password."
+            return _refusal("invalid_grant", text)
+        return None
 
     def _for_machine(self, received: Received) -> Answer:
         query = _form(received.query)
