@@ -377,6 +377,12 @@ def test_when_to_try_again_is_read_from_the_details():
             "Caller (account) lacks a role on project '(project)'.",
             id="account",
         ),
+        pytest.param(
+            "Project acme-1 does not have access to this model.",
+            "Project (project) does not have access to this model.",
+            id="bare-name",
+        ),
+        pytest.param("This project is not enabled.", "This project is not enabled.", id="none"),
         pytest.param("a" * 500_000, "a" * 500_000, id="long-word"),
     ],
 )

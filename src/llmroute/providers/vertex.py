@@ -226,7 +226,8 @@ _NOT_HERE = re.compile(
 )
 # Projects stand in messages by name and by number, as a part of resources and by themselves.
 _PROJECT = re.compile(
-    r"(?P<before>\bprojects?(?:[_ ](?:id|number))?\s*[/=:]\s*|\bproject\s+(?=[`'\"]|[0-9]{5}))"
+    r"(?P<before>\bprojects?(?:[_ ](?:id|number))?\s*[/=:]\s*"
+    r"|\bproject\s+(?=[`'\"]|[0-9]{5}|[a-z][a-z0-9]*-[a-z0-9]))"
     r"(?P<quote>[`'\"]?)[a-z0-9][a-z0-9.:-]*[a-z0-9]",
     re.IGNORECASE,
 )
