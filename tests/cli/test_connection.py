@@ -23,7 +23,7 @@ def impatient():
     """Serve nothing, at a port, to clients that must be quick."""
 
     async def app(scope, receive, send):
-        raise NotImplementedError
+        raise AssertionError("none of these requests may get so far")
 
     config = uvicorn.Config(app, http=Impatient, log_config=None, lifespan="off", ws="none")
     server = uvicorn.Server(config)

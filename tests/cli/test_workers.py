@@ -19,8 +19,6 @@ def children(pid):
 
 @pytest.fixture
 def proxy(serve):
-    if not Path("/proc/self/task").exists():
-        pytest.skip("reads the processes from /proc")
     proxy = serve("--workers", "2", drain=5)
     eventually(lambda: len(children(proxy.process.pid)) == 2)
     return proxy

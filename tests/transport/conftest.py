@@ -98,14 +98,3 @@ def any_transport(request) -> Callable[..., contextlib.AbstractAsyncContextManag
             await transport.aclose()
 
     return any_transport
-
-
-@pytest.fixture
-def ipv6() -> str:
-    """The loopback address, where this machine has one."""
-    try:
-        with socket.socket(socket.AF_INET6) as probe:
-            probe.bind(("::1", 0))
-    except OSError:
-        pytest.skip("this machine has no IPv6")
-    return "::1"

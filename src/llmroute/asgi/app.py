@@ -82,7 +82,7 @@ class Proxy:
             case "lifespan":
                 await self._lifespan(receive, send)
             case kind:
-                raise NotImplementedError(f"the proxy serves HTTP, not {kind}")
+                raise ValueError(f"the proxy serves HTTP, not {kind}")
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while (message := await receive())["type"] != "lifespan.shutdown":
