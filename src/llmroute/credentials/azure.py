@@ -10,26 +10,21 @@ from __future__ import annotations
 import json
 import os
 import re
-import ssl
 import time
 from collections.abc import Callable, Mapping
-from http.client import HTTPException, HTTPMessage
 from pathlib import Path
-from typing import IO, Any, NoReturn
-from urllib.error import HTTPError
+from typing import Any, NoReturn
 from urllib.parse import quote, urlencode
-from urllib.request import HTTPRedirectHandler, HTTPSHandler, ProxyHandler, Request, build_opener
+from urllib.request import Request
 
-import certifi
-
+from llmroute.credentials.service import ask
 from llmroute.credentials.token import Token, TokenCredential
-from llmroute.errors import FaultError, MisconfiguredError, UnreachableError
+from llmroute.errors import FaultError, MisconfiguredError
 from llmroute.providers.foundry import FoundryDeployment
 
 __all__ = ["AzureCredential"]
 
 _PATIENCE = 30.0  # seconds for one request to a token service
-_LARGEST = 1_048_576
 _MACHINE = "http://169.254.169.254"
 # The tenant is that of the user's name.
 _ANY_TENANT = "organizations"
@@ -117,41 +112,16 @@ def _for_machine(deployment: FoundryDeployment, environ: Mapping[str, str]) -> R
     return Request(f"{url}?{urlencode(query)}", headers=headers)  # noqa: S310 - likewise
 
 
-class _NoRedirect(HTTPRedirectHandler):
-    """Follows no redirect: a secret goes where it was meant to go, or nowhere."""
-
-    def redirect_request(
-        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
-    ) -> None:
-        """Take the redirect for the answer."""
-
-
 def _answered(request: Request, clock: Callable[[], float], *, proxied: bool) -> Token:
-    """Ask a token service.  The machine's own is never behind a proxy."""
-    handlers = [_NoRedirect(), HTTPSHandler(context=_context())]
-    opener = build_opener(*handlers, *([] if proxied else [ProxyHandler({})]))
     asked = clock()
-    try:
-        with opener.open(request, timeout=_PATIENCE) as answer:
-            body = answer.read(_LARGEST)
-    except HTTPError as error:
-        with error:
-            _refuse(error.code, error.read(_LARGEST))
-    except (OSError, HTTPException):
-        raise UnreachableError("the Entra ID token service gives no answer") from None
+    status, body = ask("the Entra ID token service", request, patience=_PATIENCE, proxied=proxied)
+    if status >= 300:
+        _refuse(status, body)
     found = _decoded(body)
     try:
         return Token(str(found["access_token"]), asked + float(found["expires_in"]))
     except (KeyError, TypeError, ValueError):
         raise FaultError("the Entra ID token service answers with something else") from None
-
-
-def _context() -> ssl.SSLContext:
-    """Return whom to trust: as the transports do."""
-    context = ssl.create_default_context()
-    if "SSL_CERT_FILE" not in os.environ and "SSL_CERT_DIR" not in os.environ:
-        context.load_verify_locations(certifi.where())
-    return context
 
 
 def _refuse(status: int, body: bytes) -> NoReturn:

@@ -14,31 +14,19 @@ from __future__ import annotations
 
 import json
 import os
-import ssl
 from collections.abc import Mapping
-from http.client import HTTPException, HTTPMessage
 from pathlib import Path
-from typing import IO
-from urllib.error import HTTPError
 from urllib.parse import urlencode
-from urllib.request import (
-    HTTPRedirectHandler,
-    HTTPSHandler,
-    ProxyHandler,
-    Request,
-    build_opener,
-)
+from urllib.request import Request
 
-import certifi
-
-from llmroute.errors import FaultError, MisconfiguredError, UnreachableError
+from llmroute.credentials.service import ask
+from llmroute.errors import FaultError, MisconfiguredError
 
 __all__ = ["PREFIX", "identity_token"]
 
 PREFIX = "oidc/"
 
 _PATIENCE = 10.0  # seconds for a connection, and for each part of an answer
-_LARGEST = 64 * 1024  # bytes of an answer
 _CIRCLECI = {"circleci": "CIRCLE_OIDC_TOKEN", "circleci_v2": "CIRCLE_OIDC_TOKEN_V2"}
 # https://docs.github.com/actions/reference/security/oidc
 _GITHUB_URL = "ACTIONS_ID_TOKEN_REQUEST_URL"
@@ -120,35 +108,12 @@ def _from_google(audience: str, environ: Mapping[str, str]) -> str:
     return body.decode("latin-1").strip()
 
 
-class _NoRedirect(HTTPRedirectHandler):
-    """Follows no redirect: a secret goes where it was meant to go, or nowhere."""
-
-    def redirect_request(
-        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
-    ) -> None:
-        """Take the redirect for the answer."""
-
-
 def _answer(whose: str, url: str, headers: dict[str, str], *, proxied: bool) -> bytes:
-    handlers = [_NoRedirect(), HTTPSHandler(context=_trust())]
-    opener = build_opener(*handlers, *([] if proxied else [ProxyHandler({})]))
+    service = f"{whose}'s token service"
     request = Request(url, headers=headers)  # noqa: S310 - it has been seen to be one of HTTP
-    try:
-        with opener.open(request, timeout=_PATIENCE) as answer:
-            body: bytes = answer.read(_LARGEST)
-    except HTTPError as error:
-        error.close()
-        if error.code >= 500 or error.code == 429:
-            raise FaultError(f"{whose}'s token service answers {error.code}") from None
-        raise _wrong(f"{whose}'s token service answers {error.code}") from None
-    except (OSError, HTTPException, ValueError):
-        raise UnreachableError(f"{whose}'s token service gives no answer") from None
+    status, body = ask(service, request, patience=_PATIENCE, proxied=proxied)
+    if status >= 500 or status == 429:
+        raise FaultError(f"{service} answers {status}")
+    if status >= 300:
+        raise _wrong(f"{service} answers {status}")
     return body
-
-
-def _trust() -> ssl.SSLContext:
-    """Return whom to trust: as the transports do."""
-    context = ssl.create_default_context()
-    if "SSL_CERT_FILE" not in os.environ and "SSL_CERT_DIR" not in os.environ:
-        context.load_verify_locations(certifi.where())
-    return context
