@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from llmroute.errors import UpstreamError
+from llmroute.messages.events import error_type
 from llmroute.providers._base import native_error
 from llmroute.wire.envelope import MALFORMED
 from llmroute.wire.headers import Headers, first
@@ -15,35 +16,25 @@ from llmroute.wire.headers import Headers, first
 __all__ = ["aws_error", "redacted", "worded"]
 
 # https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_InvokeModel.html#Errors and
-# AWS's common ones: what each exception is called and answered with at the Anthropic API.
+# AWS's common ones: with which status the Anthropic API would answer each exception.
 _EXCEPTIONS = {
-    "accessdenied": (403, "permission_error"),
-    "expiredtoken": (401, "authentication_error"),
-    "incompletesignature": (401, "authentication_error"),
-    "internalserver": (500, "api_error"),
-    "invalidclienttokenid": (401, "authentication_error"),
-    "invalidsignature": (401, "authentication_error"),
-    "missingauthenticationtoken": (401, "authentication_error"),
-    "modelnotready": (429, "rate_limit_error"),
-    "modeltimeout": (504, "timeout_error"),
-    "optinrequired": (403, "permission_error"),
-    "resourcenotfound": (404, "not_found_error"),
-    "servicequotaexceeded": (429, "rate_limit_error"),
-    "serviceunavailable": (529, "overloaded_error"),
-    "throttling": (429, "rate_limit_error"),
-    "toomanyrequests": (429, "rate_limit_error"),
-    "unrecognizedclient": (401, "authentication_error"),
-    "validation": (400, "invalid_request_error"),
-}
-_BY_STATUS = {
-    400: "invalid_request_error",
-    401: "authentication_error",
-    403: "permission_error",
-    404: "not_found_error",
-    408: "timeout_error",
-    413: "request_too_large",
-    429: "rate_limit_error",
-    503: "overloaded_error",
+    "accessdenied": 403,
+    "expiredtoken": 401,
+    "incompletesignature": 401,
+    "internalserver": 500,
+    "invalidclienttokenid": 401,
+    "invalidsignature": 401,
+    "missingauthenticationtoken": 401,
+    "modelnotready": 429,
+    "modeltimeout": 504,
+    "optinrequired": 403,
+    "resourcenotfound": 404,
+    "servicequotaexceeded": 429,
+    "serviceunavailable": 529,
+    "throttling": 429,
+    "toomanyrequests": 429,
+    "unrecognizedclient": 401,
+    "validation": 400,
 }
 # Validation errors that are about the deployment, not about the request.
 _DEPLOYMENT_IS_WRONG = re.compile(
@@ -109,13 +100,11 @@ def worded(
     original = described.get("originalStatusCode")
     if key in ("modelerror", "modelstreamerror"):
         status = original if isinstance(original, int) and 400 <= original < 600 else 500
-        kind = _BY_STATUS.get(status, "invalid_request_error" if status < 500 else "api_error")
-    elif key in _EXCEPTIONS:
-        status, kind = _EXCEPTIONS[key]
     else:
-        kind = _BY_STATUS.get(status, "invalid_request_error" if status < 500 else "api_error")
-    if kind == "overloaded_error":
-        status = 529
+        status = _EXCEPTIONS.get(key, status)
+    if status == 503:
+        status = 529  # with which the Anthropic API says the same
+    kind = error_type(status)
     if kind == "invalid_request_error":
         if _DEPLOYMENT_IS_WRONG.search(text):
             status, kind = 404, "not_found_error"

@@ -37,6 +37,7 @@ __all__ = [
     "UpstreamRequest",
     "event_error",
     "native_error",
+    "own_headers",
 ]
 
 
@@ -155,6 +156,14 @@ class BridgedDeployment(Deployment):
             accept_members=frozenset(self.accept_members),
             drop_members=frozenset(self.drop_members),
         )
+
+
+def own_headers(deployment: Deployment) -> dict[bytes, bytes]:
+    """Return the headers that a deployment sets for every request of its, ready for the wire."""
+    return {
+        name.lower().encode("latin-1"): value.encode("latin-1")
+        for name, value in deployment.headers.items()
+    }
 
 
 class UpstreamRequest(NamedTuple):

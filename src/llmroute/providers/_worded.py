@@ -8,24 +8,13 @@ from typing import Any
 import msgspec
 
 from llmroute.errors import UpstreamError
+from llmroute.messages.events import error_body, error_type
 from llmroute.providers._base import native_error
 from llmroute.wire.envelope import MALFORMED
 from llmroute.wire.headers import Headers
 
 __all__ = ["decoded", "is_native", "worded"]
 
-_KINDS = {
-    401: "authentication_error",
-    402: "billing_error",
-    403: "permission_error",
-    404: "not_found_error",
-    405: "not_found_error",
-    408: "timeout_error",
-    413: "request_too_large",
-    429: "rate_limit_error",
-    504: "timeout_error",
-    529: "overloaded_error",
-}
 _TOO_LONG = re.compile(
     r"context_length_exceeded|maximum context length|context window|input is too long"
     r"|too many (?:input )?tokens|input token count|exceeds the maximum number of tokens",
@@ -64,11 +53,11 @@ def worded(status: int, headers: Headers, message: str) -> UpstreamError:
         status, message = 400, f"prompt is too long: {message}"
     elif status == 400 and _TOO_LARGE.search(message):
         status = 413
-    kind = _KINDS.get(status, "invalid_request_error" if status < 500 else "api_error")
-    body = {"type": "error", "error": {"type": kind, "message": message}}
+    # A method that is not taken: the address is wrong, and not the request.
+    kind = "not_found_error" if status == 405 else error_type(status)
     # Whatever the answer was, it is JSON now.
     kept = [header for header in headers if header[0] != b"content-type"]
-    return native_error(status, [*kept, _JSON], msgspec.json.encode(body))
+    return native_error(status, [*kept, _JSON], error_body(kind, message))
 
 
 _JSON = (b"content-type", b"application/json")

@@ -11,7 +11,13 @@ from typing import Any, Literal
 
 from llmroute.messages.call import Call
 from llmroute.platforms import adapt
-from llmroute.providers._base import Deployment, Provider, UpstreamRequest, native_error
+from llmroute.providers._base import (
+    Deployment,
+    Provider,
+    UpstreamRequest,
+    native_error,
+    own_headers,
+)
 from llmroute.wire.headers import Headers
 
 __all__ = ["DEFAULT_BASE_URL", "PROVIDER", "AnthropicDeployment"]
@@ -59,10 +65,7 @@ def _with_defaults(
     """Complete the caller's headers with those the API wants and those the deployment sets."""
     sent = [_CONTENT_TYPE, *headers]
     if deployment.headers:
-        own = {
-            name.lower().encode("latin-1"): value.encode("latin-1")
-            for name, value in deployment.headers.items()
-        }
+        own = own_headers(deployment)
         sent = [*[header for header in sent if header[0] not in own], *own.items()]
     if b"anthropic-version" not in [name for name, _ in sent]:
         sent.append(_DEFAULT_VERSION)

@@ -21,7 +21,12 @@ from llmroute.messages.events import error_event
 from llmroute.platforms import BEDROCK, MANTLE, adapt, bridge, refused_in
 from llmroute.providers._aws import aws_error, worded
 from llmroute.providers._aws_zones import ZONES
-from llmroute.providers._base import BridgedDeployment, Provider, UpstreamRequest
+from llmroute.providers._base import (
+    BridgedDeployment,
+    Provider,
+    UpstreamRequest,
+    own_headers,
+)
 from llmroute.wire.envelope import MALFORMED, Envelope
 from llmroute.wire.eventstream import EventStreamDecoder, Message
 from llmroute.wire.headers import first
@@ -203,15 +208,9 @@ def _message(call: Call, deployment: BedrockDeployment, model: str) -> UpstreamR
     if deployment.workspace_id:
         headers[b"anthropic-workspace-id"] = deployment.workspace_id.encode("latin-1")
     body = body.replace(**members) if members else body
-    return UpstreamRequest("POST", url, _with_own(headers, deployment), body.pieces(), losses)
-
-
-def _with_own(
-    headers: dict[bytes, bytes], deployment: BedrockDeployment
-) -> list[tuple[bytes, bytes]]:
-    for name, value in deployment.headers.items():
-        headers[name.lower().encode("latin-1")] = value.encode("latin-1")
-    return list(headers.items())
+    return UpstreamRequest(
+        "POST", url, [*(headers | own_headers(deployment)).items()], body.pieces(), losses
+    )
 
 
 def _invocation(call: Call, deployment: BedrockDeployment, model: str) -> UpstreamRequest:
@@ -230,7 +229,9 @@ def _invocation(call: Call, deployment: BedrockDeployment, model: str) -> Upstre
         for setting, name in _HEADERS:
             if value := getattr(deployment, setting):
                 headers[name] = value.encode("latin-1")
-    return UpstreamRequest("POST", url, _with_own(headers, deployment), body.pieces(), losses)
+    return UpstreamRequest(
+        "POST", url, [*(headers | own_headers(deployment)).items()], body.pieces(), losses
+    )
 
 
 def _body(

@@ -20,6 +20,7 @@ from llmroute.providers._base import (
     Provider,
     UpstreamRequest,
     native_error,
+    own_headers,
 )
 from llmroute.providers._worded import decoded, is_native, worded
 from llmroute.wire.headers import Headers
@@ -152,9 +153,7 @@ def _headers(
     sent |= {name: value for name, value in given if name != b"anthropic-beta"}
     if betas:
         sent[b"anthropic-beta"] = ",".join(betas).encode("latin-1")
-    for name, value in deployment.headers.items():
-        sent[name.lower().encode("latin-1")] = value.encode("latin-1")
-    return list(sent.items())
+    return [*(sent | own_headers(deployment)).items()]
 
 
 # Subscriptions, tenants and identities go by such ids, and are not for clients to read.

@@ -27,6 +27,7 @@ from llmroute.providers._base import (
     Provider,
     UpstreamRequest,
     native_error,
+    own_headers,
 )
 from llmroute.providers._worded import decoded, is_native, worded
 from llmroute.wire.headers import Headers, first
@@ -174,7 +175,7 @@ def _message(call: Call, deployment: VertexDeployment, model: str) -> UpstreamRe
         members |= {n: v for n, v in deployment.extra_body.items() if n not in call.body}
     if call.query:
         url += "?" + call.query
-    own = _own(deployment)
+    own = own_headers(deployment)
     sent = [_CONTENT_TYPE, *[header for header in call.headers if header[0] not in own]]
     sent += own.items()
     if b"anthropic-version" not in [name for name, _ in sent]:
@@ -208,15 +209,7 @@ def _headers(
     sent |= {name: value for name, value in given if not name.startswith(b"anthropic-")}
     if betas:
         sent[b"anthropic-beta"] = ",".join(betas).encode("latin-1")
-    return list((sent | _own(deployment)).items())
-
-
-def _own(deployment: VertexDeployment) -> dict[bytes, bytes]:
-    """Return the headers that the deployment sets."""
-    return {
-        name.lower().encode("latin-1"): value.encode("latin-1")
-        for name, value in deployment.headers.items()
-    }
+    return [*(sent | own_headers(deployment)).items()]
 
 
 _RETRY_INFO = "type.googleapis.com/google.rpc.RetryInfo"

@@ -20,6 +20,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from llmroute.messages.events import error_type
 from llmroute.testing._events import frame, split
 from llmroute.testing.answer import (
     Answer,
@@ -42,21 +43,6 @@ __all__ = [
     "thinking",
     "tool_use",
 ]
-
-_ERROR_TYPES = {
-    400: "invalid_request_error",
-    401: "authentication_error",
-    402: "billing_error",
-    403: "permission_error",
-    404: "not_found_error",
-    409: "conflict_error",
-    413: "request_too_large",
-    422: "invalid_request_error",
-    429: "rate_limit_error",
-    504: "timeout_error",
-    529: "overloaded_error",
-}
-
 
 Part: TypeAlias = str | Mapping[str, Any] | Answer
 """A part of a message: a text, a content block, or an answer whose blocks are taken."""
@@ -134,7 +120,7 @@ def error(
     """
     if status < 400:
         raise ValueError(f"{status} is not an error")
-    kind = type or _ERROR_TYPES.get(status, "api_error")
+    kind = type or error_type(status)
     if message is None:
         message = "Overloaded" if status == 529 else kind.replace("_", " ").capitalize()
     body: dict[str, Any] = {"type": kind, "message": message}
