@@ -28,10 +28,9 @@ class Relay:
         complete: `message_stop` has passed.
         error: The data of an `error` event of the upstream's, once one has come.
         usage: As known so far.
-        model: The upstream's own name of the model that answers; empty until known.
     """
 
-    __slots__ = ("_asked", "_tail", "_waiting", "begun", "complete", "error", "model", "usage")
+    __slots__ = ("_asked", "_tail", "_waiting", "begun", "complete", "error", "usage")
 
     def __init__(self, asked: str) -> None:
         """Prepare for an answer to a call for the alias `asked`, whose name the client gets back.
@@ -46,7 +45,6 @@ class Relay:
         self.complete = False
         self.error: bytes | None = None
         self.usage = Usage()
-        self.model = ""
 
     def feed(self, data: bytes) -> bytes:
         """Take bytes as they came; return the events they complete, ready to be sent on."""
@@ -106,8 +104,7 @@ class Relay:
             return frame.raw
         if isinstance(usage := message.get("usage"), dict):
             self.usage = Usage.of(usage)
-        self.model = str(message.get("model") or "")
-        if self.model == self._asked:
+        if message.get("model") == self._asked:
             return frame.raw
         event = Envelope.parse(frame.data)
         inner = Envelope.parse(bytes(event.raw("message"))).replace(model=self._asked)
