@@ -6,6 +6,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
+ALL ?=
 
 bin := $(VENV)/bin
 # The machine's pip installs into the environment, which therefore needs no pip of its own
@@ -14,11 +15,11 @@ pip := $(PYTHON) -m pip --python $(bin)/python --disable-pip-version-check --qui
 compile := $(bin)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--upgrade --no-annotate --no-header --no-emit-index-url --no-emit-find-links
 
-.PHONY: help demo test check format coverage bench bench-quick test-claude docs lock clean
+.PHONY: help demo test check format coverage bench bench-quick simulate chaos test-claude test-redis docs lock clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
-	@echo 'also: check format coverage bench bench-quick test-claude docs lock clean'
+	@echo 'also: check format coverage bench bench-quick simulate chaos test-claude test-redis docs lock clean'
 
 # One environment grows: the test requirements hold the run-time ones at the same versions.
 $(VENV)/python.stamp:
@@ -62,11 +63,24 @@ test-claude: $(VENV)/test.stamp
 	$(bin)/python tests/claude/install.py
 	$(bin)/python -m pytest -m claude tests/claude $(ARGS)
 
+# Answers broken in every way and at a sample of places, on real sockets; ALL=1 at every byte, which
+# takes minutes.  Never part of `make test`.
+chaos: $(VENV)/test.stamp
+	CHAOS_ALL=$(ALL) $(bin)/python -m pytest -m chaos tests/chaos $(ARGS)
+
+# Against a redis-server that each test starts and ends; never part of `make test`.
+test-redis: $(VENV)/test.stamp
+	$(bin)/python -m pytest -m redis tests/stores tests/redis $(ARGS)
+
 bench: $(VENV)/test.stamp
 	$(bin)/python -m bench $(ARGS)
 
 bench-quick: $(VENV)/test.stamp
 	$(bin)/python -m bench --quick $(ARGS)
+
+# A day of sessions against scripted failures, in virtual time: results and page are written anew.
+simulate: $(VENV)/test.stamp
+	$(bin)/python -m bench.simulate $(ARGS)
 
 # The generated reference: settings and commands.
 docs: $(VENV)/test.stamp

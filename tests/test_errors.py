@@ -54,8 +54,8 @@ def test_a_callers_error_has_its_status_and_the_apis_name(name, status, kind):
         ("RateLimitedError", Remedy.TIME),
         ("OverloadedError", Remedy.TIME),
         ("FaultError", Remedy.TIME),
-        ("UnreachableError", Remedy.ELSEWHERE),
-        ("StreamBrokenError", Remedy.ELSEWHERE),
+        ("UnreachableError", Remedy.TIME),
+        ("StreamBrokenError", Remedy.TIME),
     ],
 )
 def test_an_upstreams_error_says_what_can_help(name, remedy):
@@ -68,7 +68,15 @@ def test_an_upstreams_error_says_what_can_help(name, remedy):
 
 def test_an_upstreams_error_keeps_what_came():
     headers = [(b"retry-after", b"1")]
-    error = OverloadedError("busy", status=529, headers=headers, body=b"{}", retry_after=1.0)
+    error = OverloadedError(
+        "busy",
+        status=529,
+        headers=headers,
+        body=b"{}",
+        retry_after=1.0,
+        type="overloaded_error",
+        code="full",
+    )
     headers.clear()
 
     assert "busy" == str(error)
@@ -78,7 +86,19 @@ def test_an_upstreams_error_keeps_what_came():
         error.body,
         error.retry_after,
     )
-    assert ("", 0, b"") == (error.deployment, error.attempts, error.event)
+    assert ("overloaded_error", "full") == (error.type, error.code)
+    assert ("", 0, b"", frozenset()) == (
+        error.deployment,
+        error.attempts,
+        error.event,
+        error.refused,
+    )
+
+
+def test_an_error_that_says_no_more_has_neither_type_nor_code():
+    error = OverloadedError("busy")
+
+    assert ("", "") == (error.type, error.code)
 
 
 def test_an_unknown_alias_is_named():

@@ -25,8 +25,8 @@ FLOORS = {
     "platforms": Floor(3, 2),
     "translate": Floor(3, 2),
     "providers": Floor(4, 3),
-    "routing": Floor(5, 2),
-    "pricing": Floor(5, 2),
+    "pricing": Floor(3, 2),
+    "routing": Floor(5, 3),
     "config": Floor(6, 5),
     "credentials": Floor(7, 4),
     "stores": Floor(7, 4),
@@ -51,6 +51,7 @@ IO_MODULES = {
 
 # What is named in one place only, so that replacing it touches one place.
 ONLY_IN = {
+    "genai_prices": {"llmroute/pricing/_genai.py"},
     "httpx": {"llmroute/transport/httpx.py"},
     "httptools": {"llmroute/transport/_connection.py"},
     "os": {"llmroute/config/load.py"},  # of the floors without I/O: the default environment

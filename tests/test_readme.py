@@ -52,7 +52,7 @@ HEREDOC = re.compile(
 OTHERS = {"cd", "claude", "docker", "echo", "git", "kill", "source"}
 MODEL = "claude-sonnet-4-5-20250929"
 ANTHROPIC = {"provider": "anthropic", "model": MODEL, "api_key": UPSTREAM_KEY}
-NATIVE = {"deployments", "aliases", "routing", "server"}
+NATIVE = {"deployments", "aliases", "routing", "server", "store", "store_prefix"}
 LITELLM = {"litellm_settings", "router_settings", "general_settings", "environment_variables"}
 
 

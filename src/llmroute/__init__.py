@@ -34,7 +34,7 @@ from llmroute.messages.events import Event
 from llmroute.messages.message import Message
 from llmroute.messages.usage import Usage
 from llmroute.observe import Attempt, Observer, Record
-from llmroute.router import MessageStream, Router
+from llmroute.router import Explanation, MessageStream, Router
 
 __version__ = "0.1.0"
 
@@ -43,6 +43,7 @@ __all__ = [
     "Config",
     "ConfigError",
     "Event",
+    "Explanation",
     "FaultError",
     "ForbiddenError",
     "InvalidRequestError",

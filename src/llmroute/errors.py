@@ -148,6 +148,7 @@ class Remedy(Enum):
     NOTHING = "nothing"  # the same request fails everywhere
     ELSEWHERE = "elsewhere"  # another deployment may answer, this one will not
     TIME = "time"  # the same deployment may answer later
+    WITHOUT = "without"  # the same deployment may answer if what it named is left out
 
 
 class UpstreamError(LLMRouteError):
@@ -160,10 +161,13 @@ class UpstreamError(LLMRouteError):
             What the upstream sent, byte for byte; empty if it sent nothing.
             The proxy hands it on unchanged: Claude Code recovers from some
             errors by their wording.
-        retry_after: Seconds the upstream asked for, if it did.
+        retry_after: Seconds the upstream asked for, if it did; a day at most.
+        type: The `error.type` of what the proxy answers with; empty if there is none.
+        code: The upstream's own `error.details.error_code`; empty if it sent none.
         deployment: Name of the deployment that was tried; empty until known.
         attempts: How many attempts the call had made when it gave up.
         event: The events up to and with the error, where it came at the start of a stream.
+        refused: What of the request the upstream named as not taken there, and can be left out.
     """
 
     remedy: ClassVar[Remedy] = Remedy.ELSEWHERE
@@ -176,15 +180,20 @@ class UpstreamError(LLMRouteError):
         headers: Sequence[tuple[bytes, bytes]] = (),
         body: bytes = b"",
         retry_after: float | None = None,
+        type: str = "",  # noqa: A002 - it is what the API calls it
+        code: str = "",
     ) -> None:
         super().__init__(message)
         self.status = status
         self.headers = tuple(headers)
         self.body = body
         self.retry_after = retry_after
+        self.type = type
+        self.code = code
         self.deployment = ""
         self.attempts = 0
         self.event = b""
+        self.refused: frozenset[str] = frozenset()
 
 
 class RejectedError(UpstreamError):
@@ -226,6 +235,10 @@ class FaultError(UpstreamError):
 class UnreachableError(UpstreamError):
     """There was no connection, or no answer in time."""
 
+    remedy = Remedy.TIME
+
 
 class StreamBrokenError(UpstreamError):
     """The answer stopped half-way."""
+
+    remedy = Remedy.TIME

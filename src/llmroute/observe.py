@@ -7,7 +7,7 @@ import functools
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -23,10 +23,19 @@ Outcome = Literal["answered", "refused", "failed", "broken", "cancelled"]
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try at one deployment; `error` is empty for the one that answered."""
+    """One try at one deployment.
+
+    Attributes:
+        deployment: Its name.
+        error: What went wrong, in a line; empty for the one that answered.
+        status: What the upstream answered with.
+        seconds: Until it failed, or the answer began.
+    """
 
     deployment: str
     error: str = ""
+    status: int = 200
+    seconds: float = 0.0
 
 
 @dataclass(slots=True)
@@ -40,6 +49,8 @@ class Record:
         alias: The alias it resolved to, as the configuration spells it; empty if there is none.
         deployment: The deployment that answered, or was tried last.
         losses: What of the call the upstream did not get to see, a line each.
+        why: What was weighed on the way to the deployment, a line each: where the prompt cache is,
+            and what moving or waiting would have cost.
         status: What the caller got, as an HTTP status; 499 if it went away before.
         outcome: `answered`; `refused`, the request was at fault; `failed`, no deployment answered;
             `broken`, an answer stopped half-way; `cancelled`, the caller went away.
@@ -65,6 +76,7 @@ class Record:
     usage: Usage = field(default_factory=Usage)
     attempts: list[Attempt] = field(default_factory=list)
     losses: tuple[str, ...] = ()
+    why: Sequence[str] = ()
     error: str = ""
 
 
@@ -108,6 +120,7 @@ def _fields(record: Record) -> dict[str, Any]:
         "attempts": len(record.attempts),
         "outcome": record.outcome,
         "losses": "; ".join(record.losses),
+        "why": "; ".join(record.why),
         "error": record.error,
     }
 
@@ -136,7 +149,8 @@ def _console_line(record: Record) -> str:
         f" cache_read={usage.cache_read_input_tokens}"
         f" cache_write={usage.cache_creation_input_tokens}"
         f" attempts={len(record.attempts)} outcome={record.outcome}"
-        f"{_field('losses', '; '.join(record.losses))}{_field('error', record.error)}"
+        f"{_field('losses', '; '.join(record.losses))}"
+        f"{_field('why', '; '.join(record.why))}{_field('error', record.error)}"
     )
 
 

@@ -122,6 +122,8 @@ class Router:
     stream = _streaming(router.Router.stream)
     count_tokens = _blocking(router.Router.count_tokens)
     models = _blocking(router.Router.models)
+    explain = _blocking(router.Router.explain)
+    deployments = _blocking(router.Router.deployments)
 
 
 def _started() -> tuple[BlockingPortal, threading.Thread]:

@@ -45,17 +45,24 @@ def find(given: Path | None) -> Path | None:
     return next((Path(name) for name in _FILES if Path(name).is_file()), None)
 
 
-def load(given: Path | None) -> Config:
+def load(given: Path | None, *, credentials: bool = True) -> Config:
     """Load the file that was given or found, else what the environment holds.
 
     Prints the warnings.
+
+    Args:
+        given: The file.
+        credentials: Whether they must exist; if not, it is a configuration to look at.
 
     Raises:
         typer.Exit: It cannot be used; every problem has been printed.
     """
     file = find(given)
     try:
-        config = load_env() if file is None else load_file(file)
+        if file is None:
+            config = _from_environment(credentials=credentials)
+        else:
+            config = load_file(file, credentials=credentials)
     except ConfigError as error:
         say_problems(error.problems)
         if file is None:
@@ -65,6 +72,16 @@ def load(given: Path | None) -> Config:
         raise typer.Exit(2) from None
     say_problems(config.warnings, "warning: ")
     return config
+
+
+def _from_environment(*, credentials: bool) -> Config:
+    try:
+        return load_env()
+    except ConfigError:
+        if credentials:
+            raise
+    say("There is no configuration and no key, so it is taken to be as with ANTHROPIC_API_KEY set.")
+    return load_env({**os.environ, "ANTHROPIC_API_KEY": "<ANTHROPIC_API_KEY>"})
 
 
 def key_variable(config: Config | None, environ: Mapping[str, str]) -> str | None:

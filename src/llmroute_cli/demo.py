@@ -54,7 +54,7 @@ def demo(port: int | None, *, once: bool) -> None:
         )
         prepare()
         log = _HeldLog()
-        server = proxy_server(config, log.write)
+        server = proxy_server(config, write=log.write)
         heed_signals(server)
         typer.echo(f"upstream (embedded): {upstream.url}")
         typer.echo(f"proxy:               {url}")

@@ -106,14 +106,25 @@ def serve(
             help="How the line for each request is written; left out, server.log.",
         ),
     ] = None,
+    *,
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch", help="Load the configuration again when its files change, as SIGHUP does."
+        ),
+    ] = False,
 ) -> None:
     """Serve the configuration over HTTP.
+
+    SIGHUP loads it again: a good one takes over for new calls, a bad one changes nothing.
 
     SIGTERM and Ctrl-C drain: no new calls, running ones finish, for at most server.drain seconds.
     """
     with _proxy_extra():
         from llmroute_cli.serve import serve as command
-    command(config, host, port, workers, log.value if log else None)
+    given = {"host": host, "port": port, "log": log.value if log else None}
+    options = {name: value for name, value in given.items() if value is not None}
+    command(config, options, workers=workers, watch=watch)
 
 
 @app.command()
@@ -176,11 +187,81 @@ def try_model(
 
 
 @app.command()
+def explain(
+    request: Annotated[
+        str,
+        typer.Argument(
+            metavar="REQUEST",
+            help="A file with the body of a Messages request, or with a recorded request: "
+            "`path`, `query`, `headers` and `body`, or a list of such as `requests`. "
+            "`-` reads it from stdin.",
+        ),
+    ],
+    config: ConfigFile = None,
+    alias: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Ask for this model instead of the request's."),
+    ] = None,
+    deployment: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Show this deployment alone, even if no alias leads there."
+        ),
+    ] = None,
+    number: Annotated[
+        int,
+        typer.Option(min=1, metavar="N", help="Which request of a recording, counted from 1."),
+    ] = 1,
+    *,
+    body: Annotated[
+        bool, typer.Option("--body", help="Print each body whole, as it would be sent.")
+    ] = False,
+    as_json: Annotated[
+        bool,
+        typer.Option(
+            "--json", help="Print everything as one JSON object; costs are in micro-dollars."
+        ),
+    ] = False,
+) -> None:
+    """Show what would become of a request, without sending it.
+
+    Prints the alias, the deployments in the order in which they would be tried, and for each what
+    it would be sent, what is changed or left out, and what that would cost.
+
+    No credential has to exist, and none is shown. What the proxy knows of its deployments at the
+    moment is not known here: all are taken to be well.
+    """
+    from llmroute_cli.explain import explain as command
+
+    command(request, config, alias, deployment, number=number, whole=body, as_json=as_json)
+
+
+@app.command()
 def models(config: ConfigFile = None) -> None:
     """List the models that clients may ask for."""
     from llmroute_cli.models import models as command
 
     command(config)
+
+
+@app.command()
+def status(
+    config: ConfigFile = None,
+    url: Url = None,
+    *,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print what the proxy says, as it says it.")
+    ] = False,
+) -> None:
+    """Show how the deployments of a running proxy are.
+
+    Of several workers it is one that answers, and each knows its own, unless they share a store.
+
+    The exit status is 1 if no proxy answers.
+    """
+    from llmroute_cli.status import status as command
+
+    command(config, url, as_json=as_json)
 
 
 @app.command()

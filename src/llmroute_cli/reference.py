@@ -155,11 +155,22 @@ def _native() -> Iterator[str]:
     yield "What callers may ask for: a name, or a pattern with one `*`."
     yield "The value is a deployment, a list of deployments in order of preference, or settings."
     yield "An exact name stands above a pattern, and a longer pattern above a shorter one.\n"
-    yield from _table(top["aliases"]["additionalProperties"]["anyOf"][-1])
+    alias = top["aliases"]["additionalProperties"]["anyOf"][-1]
+    yield from _table(alias)
+    yield "### `aliases.NAME.hedge`\n"
+    yield "For short calls that are not streamed, and where another deployment could answer.\n"
+    yield from _table(alias["properties"]["hedge"])
     yield "### `routing`\n"
     yield from _table(top["routing"])
+    yield "### `routing.errors.NAME`\n"
+    yield "The name is an `error_code`, a `type` or a status of an upstream's error; the first of these that is named counts."
+    yield "The value is a remedy, or settings.\n"
+    rule = top["routing"]["properties"]["errors"]["additionalProperties"]["anyOf"][-1]
+    yield from _table(rule)
     yield "### `server`\n"
     yield from _table(top["server"])
+    yield "### At the top\n"
+    yield from _table({"properties": {name: top[name] for name in ("store", "store_prefix")}})
 
 
 def _litellm() -> Iterator[str]:

@@ -13,23 +13,28 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import typer
 import uvicorn
 
 import llmroute
-from llmroute import Config, Router
+from llmroute import Config, ConfigError, Router, pricing
 from llmroute.asgi import Proxy
 from llmroute.observe import LineLog
 from llmroute.transport.direct import DirectTransport
-from llmroute_cli.configuration import fail, key_variable, load, say
+from llmroute_cli.configuration import fail, find, key_variable, load, say, say_problems
 from llmroute_cli.connection import Connection
 from llmroute_cli.env import NO_KEY
+from llmroute_cli.exposure import exposed
+from llmroute_cli.hangup import heed_hangup
+from llmroute_cli.reload import Source
 from llmroute_cli.workers import supervise
 
-__all__ = ["address", "heed_signals", "listen", "prepare", "proxy_server", "serve"]
+__all__ = ["ProxyServer", "address", "heed_signals", "listen", "prepare", "proxy_server", "serve"]
 
 # More than load balancers and clients keep an idle connection (60 s is the usual), so that it is
 # never ours that is closed under a request of theirs.
@@ -38,41 +43,39 @@ _BACKLOG = 2048
 
 
 def serve(
-    path: Path | None, host: str | None, port: int | None, workers: int, log: str | None
+    path: Path | None, options: Mapping[str, Any], *, workers: int = 1, watch: bool = False
 ) -> None:
-    """Serve until told to stop.
+    """Serve until told to stop; SIGHUP has the configuration loaded again.
+
+    Args:
+        path: The configuration; found if left out.
+        options: What stands above `server` in it.
+        workers: How many processes share the port.
+        watch: Whether to load the file again when it has changed.
 
     Raises:
         typer.Exit: The configuration, the address or the port cannot be used.
     """
-    config = load(path)
-    given = {"host": host, "port": port, "log": log}
-    options = {name: value for name, value in given.items() if value is not None}
-    config = replace(config, server=config.server.model_copy(update=options))
-    _refuse_open_door(config)
+    file = find(path)
+    config = load(file)
+    config = replace(config, server=config.server.model_copy(update=dict(options)))
+    if open_door := exposed(config.server):
+        raise fail(open_door)
+    if watch and file is None:
+        say("there is no file to watch")
+    if any(len(alias.deployments) > 1 for alias in config.aliases.values()):
+        # Here, or the first call that weighs a move would wait for it; and once for all workers.
+        pricing.load()
     listener = listen(config.server.host, config.server.port)
+    source = Source(file, config, options, watch=watch)
+    heed_hangup(source.ask)
     _announce(config, address(listener))
     if workers == 1:
-        _run(config, listener)
+        _run(config, listener, source.changes())
     else:
-        supervise(lambda: _run(config, listener), listener, workers, config.server.drain)
-
-
-def _refuse_open_door(config: Config) -> None:
-    host = config.server.host
-    if config.server.master_key is None and not _is_loopback(host):
-        raise fail(
-            f"There is no master key, so everyone who reaches {host} could use your providers' "
-            "keys: set LLMROUTE_MASTER_KEY (or server.master_key) to a secret of your own, or "
-            "listen on 127.0.0.1."
+        supervise(
+            lambda config, changes: _run(config, listener, changes), listener, workers, source
         )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -155,15 +158,53 @@ def _keep_memory() -> None:
     mallopt(trim_threshold, 32 * 1024 * 1024)
 
 
-def proxy_server(config: Config, write: Callable[[str], object] | None = None) -> uvicorn.Server:
+class ProxyServer(uvicorn.Server):
+    """Serves a proxy, and each further configuration as it comes."""
+
+    def __init__(
+        self, settings: uvicorn.Config, proxy: Proxy, changes: AsyncIterator[Config] | None
+    ) -> None:
+        super().__init__(settings)
+        self._proxy = proxy
+        self._changes = changes
+        self._following: asyncio.Task[None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take connections, and changes."""
+        await super().startup(sockets)
+        if self._changes is not None:
+            self._following = asyncio.create_task(self._follow(self._changes))
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Finish what runs."""
+        self._proxy.drain()
+        if self._following is not None:
+            self._following.cancel()
+        await super().shutdown(sockets)
+
+    async def _follow(self, changes: AsyncIterator[Config]) -> None:
+        async for config in changes:
+            self._proxy.reconfigure(config)
+            self.config.timeout_graceful_shutdown = math.ceil(config.server.drain)
+
+
+def proxy_server(
+    config: Config,
+    *,
+    write: Callable[[str], object] | None = None,
+    changes: AsyncIterator[Config] | None = None,
+) -> ProxyServer:
     """Return the server of a proxy for `config`, to be run with a socket that listens.
 
-    Its log goes to `write`, or else to stderr.
+    Args:
+        config: What it serves at first.
+        write: Takes the log; left out, it goes to stderr.
+        changes: What it serves from then on.
     """
     log = LineLog(write or sys.stderr.write, as_json=config.server.log == "json")
-    router = Router(config, transport=DirectTransport(), observers=[log])
+    proxy = Proxy(Router(config, transport=DirectTransport(), observers=[log]))
     settings = uvicorn.Config(
-        Proxy(router),
+        proxy,
         loop="auto",  # uvloop where there is one
         http=Connection,
         ws="none",
@@ -178,7 +219,7 @@ def proxy_server(config: Config, write: Callable[[str], object] | None = None) -
         timeout_graceful_shutdown=math.ceil(config.server.drain),
     )
     settings.load()
-    return uvicorn.Server(settings)
+    return ProxyServer(settings, proxy, changes)
 
 
 def heed_signals(server: uvicorn.Server) -> None:
@@ -191,9 +232,13 @@ def heed_signals(server: uvicorn.Server) -> None:
         signal.signal(stop, server.handle_exit)
 
 
-def _run(config: Config, listener: socket.socket) -> None:
+def _run(config: Config, listener: socket.socket, changes: AsyncIterator[Config]) -> None:
     prepare()
-    server = proxy_server(config)
+    try:
+        server = proxy_server(config, changes=changes)
+    except ConfigError as error:
+        say_problems(error.problems)
+        raise typer.Exit(2) from None
     heed_signals(server)
     # What has been made so far lives as long as the process: no collection need look at it.
     gc.collect()

@@ -51,7 +51,7 @@ class Gateway:
         self._config = config or _config(upstream)
         self._folder = folder
         self._log = folder / "gateway.log"
-        self.url = f"http://127.0.0.1:{_free_port()}"
+        self.url = f"http://127.0.0.1:{free_port()}"
 
     @property
     def log(self) -> str:
@@ -120,7 +120,7 @@ class Gateway:
             self._process.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """Find a port below those the kernel lends to connections, so that none is lent this one."""
     while True:
         with socket.socket() as probe:

@@ -9,7 +9,9 @@ import llmroute
 
 from .program import PATIENCE, START
 
-COMMANDS = ["serve", "check", "test-model", "models", "env", "claude", "demo"]
+COMMANDS = [
+    *("serve", "check", "test-model", "explain", "models", "status", "env", "claude", "demo")
+]
 LIBRARY = {"anyio", "httpx", "llmroute", "msgspec", "pydantic", "rich", "uvicorn", "yaml"}
 
 

@@ -1,5 +1,6 @@
 """`llmroute serve`: what it takes, what it refuses, what it prints, and how it ends."""
 
+import contextlib
 import json
 import signal
 import socket
@@ -134,10 +135,32 @@ def test_it_waits_for_them_no_longer_than_it_is_told(serve, upstream):
     upstream.answer(text("One two three").stall(after_events=3))
     proxy = serve(drain=0.2)
     with proxy.stream() as answer:
-        answer.read(20)
+        begun = answer.read(20)
+        proxy.process.send_signal(signal.SIGTERM)
+        *events, end = (begun + answer.read()).split(b"\n\n")
 
-        assert 0 == proxy.stop()
+    assert b"" == end
+    assert b"event: message_start" in events[0]
+    kind, data = events[-1].split(b"\n")
+    assert b"event: error" == kind
+    error = json.loads(data.removeprefix(b"data: "))["error"]
+    assert {"type": "api_error", "message": "the proxy is stopping"} == error
+    assert 0 == proxy.wait()
     assert "Traceback" not in proxy.output
+
+
+def test_a_call_that_it_does_not_wait_for_is_told_so(serve, upstream):
+    upstream.answer(text("At last.").late())
+    proxy = serve(drain=0.2)
+    with contextlib.closing(proxy.connect()) as connection:
+        connection.request("POST", "/v1/messages", question(), {"x-api-key": MASTER_KEY})
+        eventually(lambda: upstream.requests)
+        proxy.process.send_signal(signal.SIGTERM)
+        answer = connection.getresponse()
+
+        assert 503 == answer.status
+        assert "api_error" == json.loads(answer.read())["error"]["type"]
+    assert 0 == proxy.wait()
 
 
 def test_a_line_is_written_for_each_request(serve):

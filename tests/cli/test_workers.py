@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from llmroute.config import load_dict, load_file
 from llmroute.testing import text
+from llmroute_cli.workers import packed, unpacked
 
 from .program import eventually, is_refused, question
 
@@ -80,6 +82,103 @@ def test_they_do_not_outlive_the_process_that_started_them(proxy):
     proxy.process.wait()
 
     eventually(lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in workers))
+
+
+def models_asked_for(proxy, upstream):
+    """Return the model that each worker asks the upstream for."""
+    models = []
+    for stopped in children(proxy.process.pid):
+        os.kill(stopped, signal.SIGSTOP)
+        try:
+            assert 200 == proxy.ask("POST", "/v1/messages", question())[0]
+        finally:
+            os.kill(stopped, signal.SIGCONT)
+        models.append(upstream.requests[-1].json["model"])
+    return models
+
+
+def test_a_new_configuration_reaches_each_of_them(proxy, config_file, upstream):
+    before = children(proxy.process.pid)
+    config_file(deployment={"model": "claude-new"})
+    proxy.process.send_signal(signal.SIGHUP)
+    proxy.wait_for("was loaded again and takes over")
+
+    eventually(lambda: models_asked_for(proxy, upstream) == ["claude-new", "claude-new"])
+    assert before == children(proxy.process.pid)
+    assert 1 == proxy.output.count("takes over")
+
+
+def test_a_bad_one_reaches_none(proxy, tmp_path, upstream):
+    (tmp_path / "llmroute.yaml").write_text("aliases: {x: nowhere}")
+    proxy.process.send_signal(signal.SIGHUP)
+    proxy.wait_for("what was served before is served still")
+
+    assert ["claude-x", "claude-x"] == models_asked_for(proxy, upstream)
+    assert 1 == proxy.output.count("what was served before")
+
+
+def test_one_that_starts_later_begins_with_the_newest_good_one(
+    proxy, tmp_path, config_file, upstream
+):
+    config_file(deployment={"model": "claude-new"})
+    proxy.process.send_signal(signal.SIGHUP)
+    proxy.wait_for("was loaded again and takes over")
+    (tmp_path / "llmroute.yaml").write_text("")
+    proxy.process.send_signal(signal.SIGHUP)
+    proxy.wait_for("what was served before is served still")
+    before = children(proxy.process.pid)
+    for worker in before:
+        os.kill(worker, signal.SIGKILL)
+    eventually(lambda: len(children(proxy.process.pid) - before) == 2)
+
+    assert ["claude-new", "claude-new"] == models_asked_for(proxy, upstream)
+
+
+def test_the_file_is_watched_for_all_of_them(serve, config_file, upstream):
+    proxy = serve("--workers", "2", "--watch")
+    eventually(lambda: len(children(proxy.process.pid)) == 2)
+    config_file(deployment={"model": "claude-new"})
+    proxy.wait_for("was loaded again and takes over")
+
+    eventually(lambda: models_asked_for(proxy, upstream) == ["claude-new", "claude-new"])
+
+
+def test_a_configuration_arrives_in_a_worker_as_it_left():
+    key = {"api_key": "sk-canary"}
+    config = load_dict(
+        {
+            "deployments": {
+                "direct": {"provider": "anthropic", **key},
+                "aws": {"provider": "bedrock", "model": "us.a", "region": "us-east-1", **key},
+                "google": {
+                    "provider": "vertex",
+                    "model": "claude-x",
+                    "project": "p",
+                    "location": "global",
+                },
+                "azure": {"provider": "foundry", "model": "x", "base_url": "https://a", **key},
+            },
+            "aliases": {"a": ["direct", "aws"], "b-*": {"deployments": ["google", "azure"]}},
+            "routing": {"retries": 1},
+            "server": {"master_key": "sk-canary"},
+        }
+    )
+
+    assert config == unpacked(packed(config))
+
+
+def test_so_does_one_in_litellms_dialect(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        "model_list:\n"
+        "  - model_name: a\n"
+        "    litellm_params: {model: anthropic/x, api_key: k, input_cost_per_token: 1e-6, rpm: 3}\n"
+        "general_settings: {master_key: sk-canary}\n"
+        "callback_settings: {}\n"
+    )
+    config = load_file(path)
+
+    assert config == unpacked(packed(config))
 
 
 def test_workers_that_cannot_start_are_not_started_for_ever(run, tmp_path, config_file):

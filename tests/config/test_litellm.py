@@ -194,8 +194,20 @@ def test_strategies_have_their_equal(strategy, expected):
         pytest.param({}, {}, {"max_retries": 4}, Policy(retries=4), id="deployment's other name"),
         pytest.param({}, {"cooldown_time": 60}, {}, Policy(cooldown=60), id="cooldown"),
         pytest.param({}, {"disable_cooldowns": True}, {}, Policy(cooldown=0), id="no cooldown"),
+        pytest.param({}, {"retry_after": 4}, {}, Policy(backoff=4), id="wait before a retry"),
         pytest.param(
-            {}, {"retry_after": 8}, {}, Policy(backoff=8, patience=8), id="wait before a retry"
+            {},
+            {"retry_after": 20},
+            {},
+            Policy(backoff=20, longest_backoff=20, patience=20),
+            id="long wait before a retry",
+        ),
+        pytest.param(
+            {}, {"cooldown_time": 600}, {}, Policy(cooldown=600, longest_cooldown=600), id="long"
+        ),
+        pytest.param({"allowed_fails": 3}, {}, {}, Policy(allowed_failures=3), id="litellm fails"),
+        pytest.param(
+            {"allowed_fails": 3}, {"allowed_fails": 0}, {}, Policy(allowed_failures=0), id="fails"
         ),
     ],
 )
@@ -289,17 +301,44 @@ def test_prompts_that_are_too_long_have_an_alias_to_go_to():
         litellm_settings={"context_window_fallbacks": [{"a": ["b", "c"]}]},
     )
 
-    assert ["b", None, None] == [alias.when_too_long for alias in config.aliases.values()]
+    assert [("b", "c"), (), ()] == [alias.when_too_long for alias in config.aliases.values()]
+    assert () == config.warnings
+
+
+def test_prompts_that_are_refused_have_an_alias_to_go_to():
+    config = load(
+        entry("a"),
+        entry("b"),
+        router_settings={"content_policy_fallbacks": [{"*": ["b"]}, {"b": ["a", "b"]}]},
+    )
+
+    assert [("b",), ("a",)] == [alias.when_refused for alias in config.aliases.values()]
     assert [
         (
-            "litellm_settings.context_window_fallbacks",
-            "without effect in this version: a prompt that is too long is refused",
-        ),
-        (
-            "litellm_settings.context_window_fallbacks[0].a[1]",
-            "ignored: a prompt too long for one goes to one other",
-        ),
+            "router_settings.content_policy_fallbacks[1].b[1]",
+            "ignored: it is the alias itself",
+        )
     ] == shown(config)
+
+
+@pytest.mark.parametrize(
+    ("most", "expected"),
+    [(0, ()), (1, ("b",)), (2, ("b", "c")), (5, ("b", "c"))],
+)
+@pytest.mark.parametrize("place", ["litellm_settings", "router_settings"])
+def test_fallbacks_beyond_the_most_are_left_out(place, most, expected):
+    settings = {"max_fallbacks": most, "fallbacks": [{"a": ["b", "c"]}]}
+    config = load(entry("a"), entry("b"), entry("c"), **{place: settings})
+
+    assert expected == config.aliases["a"].fallbacks
+    assert () == config.warnings
+
+
+def test_fallbacks_may_go_in_a_circle():
+    settings = {"fallbacks": [{"a": ["b"]}, {"b": ["a"]}]}
+    config = load(entry("a"), entry("b"), router_settings=settings)
+
+    assert [("b",), ("a",)] == [alias.fallbacks for alias in config.aliases.values()]
 
 
 def test_an_alias_may_have_further_names():
@@ -525,13 +564,18 @@ def test_what_else_a_fallback_says_gives_a_warning():
     config = load(
         entry("a"),
         entry("b"),
-        router_settings={"fallbacks": [{"a": [{"model": "b", "messages": []}]}], "redis_ssl": True},
+        router_settings={
+            "fallbacks": [{"a": [{"model": "b", "messages": []}]}],
+            "redis_startup_nodes": [],
+        },
     )
 
     assert ("b",) == config.aliases["a"].fallbacks
     assert {
         "router_settings.fallbacks[0].a[0].messages": "ignored: a fallback has the same body",
-        "router_settings.redis_ssl": "ignored: nothing is shared between proxies in this version",
+        "router_settings.redis_startup_nodes": (
+            "ignored: one Redis server is used, the one that redis_url or redis_host names"
+        ),
     } == dict(shown(config))
 
 
@@ -636,26 +680,27 @@ def test_what_is_so_anyway_gives_no_warning():
     assert () == config.warnings
 
 
-def test_what_has_no_effect_yet_gives_one_warning_each():
+def test_requests_at_once_have_a_default():
     config = load(
-        entry(rpm=1, tpm=2, max_parallel_requests=3),
-        router_settings={
-            "enable_pre_call_checks": True,
-            "routing_strategy": "latency-based-routing",
-            "context_window_fallbacks": [{"a": ["a"]}],
-        },
+        entry(max_parallel_requests=3),
+        entry("b"),
+        router_settings={"default_max_parallel_requests": 9},
     )
 
-    limit = "this limit is not enforced in this version"
-    assert {
-        "model_list[0].litellm_params.rpm": limit,
-        "model_list[0].litellm_params.tpm": limit,
-        "model_list[0].litellm_params.max_parallel_requests": limit,
-        "router_settings.routing_strategy": "taken as weighted in this version",
-        "router_settings.context_window_fallbacks": (
-            "without effect in this version: a prompt that is too long is refused"
-        ),
-    } == dict(shown(config))
+    assert [3, 9] == [d.max_parallel_requests for d in config.deployments.values()]
+    assert () == config.warnings
+
+
+@pytest.mark.parametrize("strategy", ["usage-based-routing", "usage-based-routing-v2"])
+def test_a_strategy_without_an_equal_gives_a_warning(strategy):
+    config = load(entry(), entry(), router_settings={"routing_strategy": strategy})
+
+    assert [
+        (
+            "router_settings.routing_strategy",
+            "taken as least-busy: calls under way are counted, not the tokens of this minute",
+        )
+    ] == shown(config)
 
 
 def test_a_limit_that_is_only_a_weight_gives_no_warning():

@@ -6,8 +6,10 @@ import pytest
 from pydantic import ValidationError
 
 from llmroute.config import load_dict, load_file
-from llmroute.config.model import Alias, Server
+from llmroute.config.model import Alias, Hedge, Server
+from llmroute.errors import Remedy
 from llmroute.routing.plan import Policy
+from llmroute.routing.remedies import Rule
 
 WHOLE = """\
 deployments:
@@ -30,13 +32,34 @@ aliases:
     deployments: [direct, local]
     strategy: least_busy
     fallbacks: claude-opus-5
-    when_too_long: sonnet
+    when_too_long: [sonnet, claude-opus-5]
+    when_refused: sonnet
+    affinity: false
+    timeout: 1
+    stream_timeout: 2
+    silence_timeout: 3
+    total_timeout: 4
+    hedge: {after: 5, max_tokens: 6, max_input_tokens: 7, max_cost: 8, max_share: 0.9}
     hidden: true
     display_name: Best
     description: The best there is
     max_input_tokens: 200000
     max_output_tokens: 64000
-routing: {strategy: weighted, retries: 1, backoff: 0.1, patience: 2, cooldown: 9}
+routing:
+  strategy: weighted
+  affinity: false
+  waiting: 0.5
+  retries: 1
+  backoff: 0.1
+  longest_backoff: 3
+  patience: 2
+  cooldown: 9
+  longest_cooldown: 90
+  allowed_failures: 4
+  errors:
+    model_on_fire: nothing
+    overloaded_error: {remedy: elsewhere, cooldown: 7}
+    "409": {remedy: time}
 server:
   host: 0.0.0.0
   port: 8080
@@ -81,7 +104,14 @@ def test_an_alias_is_a_name_a_list_or_settings(config):
             deployments=("direct", "local"),
             strategy="least_busy",
             fallbacks=("claude-opus-5",),
-            when_too_long="sonnet",
+            when_too_long=("sonnet", "claude-opus-5"),
+            when_refused=("sonnet",),
+            affinity=False,
+            timeout=1,
+            stream_timeout=2,
+            silence_timeout=3,
+            total_timeout=4,
+            hedge=Hedge(after=5, max_tokens=6, max_input_tokens=7, max_cost=8, max_share=0.9),
             hidden=True,
             display_name="Best",
             description="The best there is",
@@ -91,26 +121,96 @@ def test_an_alias_is_a_name_a_list_or_settings(config):
     } == config.aliases
 
 
-def test_what_has_no_effect_yet_gives_one_warning_each():
-    data = minimal(rpm=1, tpm=2, max_parallel_requests=3)
-    data["aliases"]["b"] = {"deployments": "a", "strategy": "least_busy", "when_too_long": "a"}
-    data["routing"] = {"strategy": "lowest_price"}
+def test_limits_of_a_deployment_are_as_written():
+    config = load_dict(
+        minimal(rpm=1, tpm=2, max_parallel_requests=3, total_timeout=4, silence_timeout=5), {}
+    )
+    a = config.deployments["a"]
 
-    limit = "this limit is not enforced in this version"
-    assert {
-        "deployments.a.rpm": limit,
-        "deployments.a.tpm": limit,
-        "deployments.a.max_parallel_requests": limit,
-        "aliases.b.strategy": "taken as weighted in this version",
-        "aliases.b.when_too_long": (
-            "without effect in this version: a prompt that is too long is refused"
-        ),
-        "routing.strategy": "taken as weighted in this version",
-    } == {warning.path: warning.text for warning in load_dict(data).warnings}
+    assert (1, 2, 3) == (a.rpm, a.tpm, a.max_parallel_requests)
+    assert (4.0, 5.0) == (a.total_timeout, a.silence_timeout)
+    assert () == config.warnings
+
+
+def test_several_keys_make_several_deployments():
+    data = minimal(model="m", rpm=9)
+    data["deployments"]["b"] = {"provider": "anthropic", "api_keys": ["${KEY}", "l"], "order": 2}
+    data["aliases"] = {"x": ["b", "a"], "y": "b"}
+    config = load_dict(data, ENVIRON)
+
+    keys = {n: d.api_key.get_secret_value() for n, d in config.deployments.items()}
+    assert {"a": "k", "b#1": "sk-ant-1", "b#2": "l"} == keys
+    assert {2} == {config.deployments[name].order for name in ("b#1", "b#2")}
+    assert {()} == {d.api_keys for d in config.deployments.values()}
+    assert {"b#1": "b", "b#2": "b"} == config.groups
+    assert ("b#1", "b#2", "a") == config.aliases["x"].deployments
+    assert ("b#1", "b#2") == config.aliases["y"].deployments
+
+
+def test_a_key_that_is_listed_twice_gives_a_warning():
+    data = minimal()
+    data["deployments"]["a"] = {"provider": "anthropic", "api_keys": ["${KEY}", "l", "sk-ant-1"]}
+    config = load_dict(data, ENVIRON)
+
+    assert ["a#1", "a#2", "a#3"] == list(config.deployments)
+    assert [("deployments.a.api_keys[2]", "is in the list already")] == [
+        (warning.path, warning.text) for warning in config.warnings
+    ]
+
+
+def test_aliases_may_fall_back_in_a_circle():
+    data = minimal()
+    data["aliases"] = {
+        "x": {"deployments": "a", "fallbacks": "y"},
+        "y": {"deployments": "a", "fallbacks": "x"},
+    }
+
+    assert ("y",) == load_dict(data, {}).aliases["x"].fallbacks
+
+
+@pytest.mark.parametrize(
+    "store",
+    [
+        "redis://cache",
+        "redis://:secret@cache:6379/1",
+        "rediss://user:secret@[::1]:6380",
+        "unix:///run/redis.sock",
+    ],
+)
+def test_what_proxies_know_may_be_shared(store):
+    config = load_dict(minimal() | {"store": "${STORE}", "store_prefix": "p:"}, {"STORE": store})
+
+    assert store == config.store.get_secret_value()
+    assert "p:" == config.store_prefix
+    assert "secret" not in repr(config)
+
+
+def test_nothing_is_shared_unless_that_is_asked_for():
+    config = load_dict(minimal(), {})
+
+    assert (None, "llmroute:") == (config.store, config.store_prefix)
 
 
 def test_routing_and_server_are_as_written(config):
-    assert Policy(retries=1, backoff=0.1, patience=2, cooldown=9) == config.policy
+    assert (
+        Policy(
+            affinity=False,
+            waiting=0.5,
+            retries=1,
+            backoff=0.1,
+            longest_backoff=3,
+            patience=2,
+            cooldown=9,
+            longest_cooldown=90,
+            allowed_failures=4,
+            errors={
+                "model_on_fire": Rule(Remedy.NOTHING),
+                "overloaded_error": Rule(Remedy.ELSEWHERE, 7.0),
+                "409": Rule(Remedy.TIME),
+            },
+        )
+        == config.policy
+    )
     assert (
         Server(
             host="0.0.0.0",
@@ -213,6 +313,23 @@ def test_included_files_are_merged(tmp_path):
     assert ["a", "b"] == list(config.deployments)
     assert ("a", "b") == config.aliases["b"].deployments
     assert 3 == config.policy.retries
+
+
+def test_every_file_that_was_read_is_named(tmp_path):
+    (tmp_path / "more").mkdir()
+    (tmp_path / "c.yaml").write_text("include: [more/one.yaml]\naliases: {a: a, b: a}\n")
+    (tmp_path / "more/one.yaml").write_text(
+        "deployments:\n  a: {provider: anthropic, api_key: '${file:key}', "
+        "headers: {x: '${file:key}'}}\n"
+    )
+    (tmp_path / "key").write_text("k\n")
+
+    config = load_file(tmp_path / "c.yaml", {})
+
+    assert tuple(str(tmp_path / name) for name in ("c.yaml", "more/one.yaml", "key")) == (
+        config.files
+    )
+    assert () == load_dict(minimal(), {}).files
 
 
 def test_anchors_and_merge_keys_work(tmp_path):

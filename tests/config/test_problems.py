@@ -279,7 +279,7 @@ NATIVE = [
     ),
     pytest.param(
         SONNET + "aliases: {a: sonnet}\nserver: {prot: 1, port: 70000, master_key: ''}\n"
-        "routing: {retries: -1, strategy: x}\nstore: sqlite\n",
+        "routing: {retries: -1, strategy: x}\nstor: sqlite\n",
         [
             "c.yaml:6: server.master_key: is empty",
             "c.yaml:6: server.port: must be 65535 or less",
@@ -287,9 +287,108 @@ NATIVE = [
             "c.yaml:7: routing.retries: must be 0 or more",
             "c.yaml:7: routing.strategy: must be 'listed', 'weighted', 'least_busy', "
             "'lowest_latency' or 'lowest_price'",
-            "c.yaml:8: store: unknown setting",
+            "c.yaml:8: stor: unknown setting (did you mean 'store'?)",
         ],
         id="server and routing",
+    ),
+    pytest.param(
+        SONNET.replace("api_key: k", "api_keys: [k, '', 4]") + "aliases: {a: sonnet}\n",
+        [
+            "c.yaml:4: deployments.sonnet.api_keys[1]: is empty",
+            "c.yaml:4: deployments.sonnet.api_keys[2]: must be text; put it in quotes",
+        ],
+        id="keys",
+    ),
+    pytest.param(
+        SONNET + "    api_keys: [l]\n  b: {provider: anthropic, api_keys: k}\n"
+        "  c: {provider: anthropic, api_keys: []}\n  d: {provider: anthropic, api_keys:}\n"
+        "  e: {provider: anthropic, api_keys: ['${MISSING}', l], timout: 3}\n"
+        "  f: {provider: anthropic, api_keys: [k], auth_token: t}\n"
+        "aliases: {x: [sonnet, b, c, d, e, f, 'e#1']}\n",
+        [
+            "c.yaml:5: deployments.sonnet.api_keys: stands beside api_key; one of them is too many",
+            "c.yaml:6: deployments.b.api_keys: must be a list",
+            "c.yaml:7: deployments.c.api_keys: must not be empty",
+            "c.yaml:8: deployments.d.api_keys: must be a list",
+            "c.yaml:9: deployments.e.api_keys[0]: environment variable MISSING is not set",
+            "c.yaml:9: deployments.e.timout: unknown setting (did you mean 'timeout'?)",
+            "c.yaml:10: deployments.f.auth_token: stands beside api_key; one of them is too many",
+            "c.yaml:11: aliases.x[6]: no deployment is named 'e#1'",
+        ],
+        id="lists of keys",
+    ),
+    pytest.param(
+        SONNET.replace("sonnet:", "sonnet#1:") + "aliases: {a: 'sonnet#1'}\n",
+        [
+            "c.yaml:2: deployments.sonnet#1: a # stands between a name and the number of one of "
+            "its api_keys; leave it out"
+        ],
+        id="name with a number sign",
+    ),
+    pytest.param(
+        SONNET + "aliases:\n  a: {deployments: sonnet, fallbacks: [b, a], when_too_long: a}\n"
+        "  b: {deployments: sonnet, when_refused: [c, 3], when_too_long: {}, timeout: 0}\n"
+        "  c*: {deployments: sonnet, hedge: {max_share: 2, aftr: 1}}\n"
+        "  d: {deployments: sonnet, hedge: 3, hegde: 1}\n",
+        [
+            "c.yaml:6: aliases.a.fallbacks[1]: is this alias itself",
+            "c.yaml:6: aliases.a.when_too_long: is this alias itself",
+            "c.yaml:7: aliases.b.timeout: must be more than 0",
+            "c.yaml:7: aliases.b.when_refused[1]: must be a name",
+            "c.yaml:7: aliases.b.when_too_long: must be a name or a list of names",
+            "c.yaml:8: aliases.c*.hedge.after: required, and not given",
+            "c.yaml:8: aliases.c*.hedge.aftr: unknown setting (did you mean 'after'?)",
+            "c.yaml:8: aliases.c*.hedge.max_share: must be 1 or less",
+            "c.yaml:9: aliases.d.hedge: must be a mapping (name: value)",
+            "c.yaml:9: aliases.d.hegde: unknown setting (did you mean 'hedge'?)",
+        ],
+        id="other aliases and hedges",
+    ),
+    pytest.param(
+        SONNET + "aliases: {a: sonnet}\nrouting:\n  allowed_failures: many\n  cooldwon: 1\n"
+        "  eror: {}\n  errors:\n    overloaded_error: elswhere\n    '600': time\n"
+        "    429: time\n    api_error: {cooldown: -1}\n    a: {remedy: time, cooldwn: 1}\n"
+        "    b: 3\n    c:\n",
+        [
+            "c.yaml:7: routing.allowed_failures: must be a whole number",
+            "c.yaml:8: routing.cooldwon: unknown setting (did you mean 'cooldown'?)",
+            "c.yaml:9: routing.eror: unknown setting (did you mean 'errors'?)",
+            "c.yaml:11: routing.errors.overloaded_error: must be 'nothing', 'elsewhere' or 'time' "
+            "(did you mean 'elsewhere'?)",
+            "c.yaml:12: routing.errors.600: is neither an error's code or type nor a status from "
+            "400 to 599",
+            "c.yaml:13: routing.errors.429: a key must be text; put it in quotes",
+            "c.yaml:14: routing.errors.api_error.cooldown: must be 0 or more",
+            "c.yaml:14: routing.errors.api_error.remedy: required, and not given",
+            "c.yaml:15: routing.errors.a.cooldwn: unknown setting (did you mean 'cooldown'?)",
+            "c.yaml:16: routing.errors.b: must be 'nothing', 'elsewhere' or 'time'",
+            "c.yaml:17: routing.errors.c: has no value",
+        ],
+        id="errors",
+    ),
+    pytest.param(
+        SONNET + "aliases: {a: sonnet}\nstore: reddis://h\nstore_prefix: ''\n",
+        [
+            "c.yaml:6: store: must start with redis://, rediss:// or unix:// "
+            "(did you mean 'redis'?)",
+            "c.yaml:7: store_prefix: must not be empty",
+        ],
+        id="store",
+    ),
+    pytest.param(
+        SONNET + "aliases: {a: sonnet}\nstore: sqlite\n",
+        ["c.yaml:6: store: must start with redis://, rediss:// or unix://"],
+        id="store that is no address",
+    ),
+    pytest.param(
+        SONNET + "aliases: {a: sonnet}\nstore: redis://:6379/0\n",
+        ["c.yaml:6: store: is not an address"],
+        id="store without a host",
+    ),
+    pytest.param(
+        SONNET + "aliases: {a: sonnet}\nstore: redis://h:many\n",
+        ["c.yaml:6: store: is not an address"],
+        id="store without a port",
     ),
     pytest.param(
         SONNET + "aliases: {a: sonnet}\nrouting:\n- 1\n",

@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from llmroute.errors import StreamBrokenError
 from llmroute.messages.relay import Relay
 
 from .recordings import CUTS, MODEL, NAMES, STREAMS, anywhere
@@ -186,6 +187,242 @@ def test_an_answer_begins_with_an_event_of_its_own(event, begun):
     assert begun == relay.begun
 
 
+def block_start(block):
+    data = {"type": "content_block_start", "index": 0, "content_block": block}
+    return b"data: %s\n\n" % json.dumps(data).encode()
+
+
+SHELLS = [
+    pytest.param({"type": "text", "text": ""}, id="text"),
+    pytest.param({"type": "text", "text": None, "citations": []}, id="text-of-nothing"),
+    pytest.param({"type": "text"}, id="no-text"),
+    pytest.param({"type": "thinking", "thinking": "", "signature": ""}, id="thinking"),
+    pytest.param({"type": "tool_use", "id": "t", "name": "Read", "input": {}}, id="tool"),
+    pytest.param({"type": "server_tool_use", "id": "t", "name": "s", "input": {}}, id="server"),
+    pytest.param({"type": "mcp_tool_use", "id": "t", "name": "m", "input": {}}, id="mcp"),
+]
+WHOLE = [
+    pytest.param({"type": "text", "text": "I"}, id="text"),
+    pytest.param({"type": "thinking", "thinking": "Hm", "signature": ""}, id="thinking"),
+    pytest.param({"type": "tool_use", "id": "t", "name": "R", "input": {"a": 1}}, id="tool"),
+    pytest.param({"type": "server_tool_use", "input": {"a": 1}}, id="server"),
+    pytest.param({"type": "redacted_thinking", "data": ""}, id="redacted"),
+    pytest.param({"type": "web_search_tool_result", "content": []}, id="result"),
+    pytest.param({"type": "fallback"}, id="fallback"),
+    pytest.param({"type": "hologram"}, id="unknown"),
+    pytest.param({"type": ["text"], "text": ""}, id="no-type"),
+    pytest.param({}, id="empty"),
+    pytest.param("text", id="no-block"),
+]
+NO_CONTENT = [
+    pytest.param(b": comment\n\n", id="comment"),
+    pytest.param(b"event: ping\ndata: {}\n\n", id="ping"),
+    pytest.param(b'data: {"type":"message_start","message":{}}\n\n', id="start"),
+    pytest.param(b"event: content_block_stop\ndata: {}\n\n", id="block-stop"),
+    pytest.param(b"event: context_hint\ndata: {}\n\n", id="unknown"),
+    pytest.param(b"event: error\ndata: {}\n\n", id="error"),
+]
+
+
+@pytest.mark.parametrize("cut", CUTS)
+@pytest.mark.parametrize("block", SHELLS)
+def test_a_block_that_begins_empty_is_no_content_and_its_delta_is(block, cut):
+    relay = Relay("fast")
+
+    for piece in cut(block_start(block)):
+        relay.feed(piece)
+    assert (True, False) == (relay.begun, relay.content)
+
+    for piece in cut(b"event: content_block_delta\ndata: {}\n\n"):
+        assert not relay.content
+        relay.feed(piece)
+    assert relay.content
+
+
+@pytest.mark.parametrize("cut", CUTS)
+@pytest.mark.parametrize("block", WHOLE)
+def test_a_block_that_begins_with_something_is_content(block, cut):
+    relay = Relay("fast")
+
+    for piece in cut(block_start(block)):
+        assert not relay.content
+        relay.feed(piece)
+
+    assert (True, True) == (relay.begun, relay.content)
+
+
+@pytest.mark.parametrize("event", NO_CONTENT)
+def test_what_is_around_the_content_is_none(event):
+    relay = Relay("fast")
+
+    relay.feed(event)
+
+    assert not relay.content
+
+
+@pytest.mark.parametrize("kind", ["content_block_delta", "message_delta", "message_stop"])
+@pytest.mark.parametrize("named", [b"event: %s\ndata: {}\n\n", b'data: {"type":"%s"}\n\n'])
+def test_a_delta_or_an_end_is_content(kind, named):
+    relay = Relay("fast")
+
+    relay.feed(named % kind.encode())
+
+    assert (True, True) == (relay.begun, relay.content)
+
+
+@pytest.mark.parametrize("cut", CUTS)
+@pytest.mark.parametrize("event", [*NO_CONTENT, pytest.param(block_start({}), id="block")])
+def test_content_that_has_passed_stays_so(event, cut):
+    empty = block_start({"type": "text", "text": ""})
+    relay = Relay("fast")
+
+    for piece in cut(b"event: content_block_delta\ndata: {}\n\n" + empty + event):
+        relay.feed(piece)
+
+    assert (True, True) == (relay.begun, relay.content)
+
+
+def test_once_content_has_passed_more_of_it_is_handed_on_as_it_is():
+    relay = Relay("fast")
+    relay.feed(STREAMS["text"][: STREAMS["text"].index(b"event: content_block_stop")])
+    more = b"event: content_block_start\ndata: {}\n\n"
+
+    assert more is relay.feed(more)
+
+
+OF_A_MESSAGE = [
+    "message_start",
+    "content_block_start",
+    "content_block_delta",
+    "content_block_stop",
+    "message_delta",
+    "message_stop",
+    "error",
+]
+HALF = b'event: %s\ndata: {"type":"content_blo<html>502\n\n'
+DELTA = b'event: content_block_delta\ndata: {"type":"content_block_delta"}\n\n'
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("kind", OF_A_MESSAGE)
+@pytest.mark.parametrize("before", [b"", DELTA], ids=["at-first", "after-content"])
+def test_an_event_that_breaks_off_ends_the_stream(before, kind, end):
+    relay = Relay("fast")
+    relay.feed(before)
+
+    with pytest.raises(StreamBrokenError, match=f"the stream holds a {kind} that is not JSON"):
+        relay.feed((DELTA + HALF % kind.encode()).replace(b"\n", end))
+
+    assert not relay.complete
+    assert relay.error is None
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        pytest.param(HALF % b"ping", id="ping"),
+        pytest.param(HALF % b"of_tomorrow", id="unknown"),
+        pytest.param(b"data: [DONE\n\n", id="of-no-name"),
+        pytest.param(b"<html>\n\n", id="no-event"),
+        pytest.param(b"event: content_block_stop\n\n", id="no-data"),
+        pytest.param(b'data: {"type":\ndata: "content_block_stop"}\nid: 1\n\n', id="on-two-lines"),
+    ],
+)
+def test_what_no_client_decodes_may_be_anything(event):
+    relay = Relay("fast")
+
+    assert DELTA + event + event == relay.feed(DELTA + event) + relay.feed(event)
+
+
+@pytest.mark.parametrize("kind", ["message_start", "message_stop", "error"])
+def test_a_name_without_data_is_no_event(kind):
+    relay = Relay("fast")
+
+    relay.feed(b"event: %s\n\n" % kind.encode())
+
+    assert (False, False, None) == (relay.begun, relay.complete, relay.error)
+
+
+@pytest.mark.parametrize("last", ["message_stop", "error"])
+def test_after_the_end_half_an_event_is_left_out(last):
+    relay = Relay("fast")
+    end = b'event: %s\ndata: {"type":"%s"}\n\n' % (last.encode(), last.encode())
+
+    assert end == relay.feed(end + HALF % b"content_block_delta")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        pytest.param("text", ("msg_01Text", ""), id="no-container"),
+        pytest.param("late_usage", ("chatcmpl-1", ""), id="an-id-of-anothers"),
+        pytest.param("server_tools", ("msg_01Search", "container_01"), id="told-at-the-end"),
+        pytest.param("broken_off", ("msg_01Off", ""), id="broken-off"),
+        pytest.param("never_begun", ("", ""), id="never-begun"),
+    ],
+)
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("cut", CUTS)
+def test_which_message_it_is_and_where_it_was_made_is_read_off(name, expected, cut, end):
+    relay = Relay("fast")
+
+    for piece in cut(STREAMS[name].replace(b"\n", end)):
+        relay.feed(piece)
+
+    assert expected == (relay.id, relay.container)
+    assert not relay.refused
+
+
+@pytest.mark.parametrize(
+    ("start", "deltas", "expected"),
+    [
+        pytest.param({"container": {"id": "c"}}, [{}], "c", id="at-the-start"),
+        pytest.param({"container": {"id": "c"}}, [{"container": None}], "c", id="null-at-the-end"),
+        pytest.param({"container": None}, [{"container": {"id": "c"}}], "c", id="at-the-end"),
+        pytest.param({}, [{"container": {"id": "c"}}, {}], "c", id="in-one-of-two"),
+        pytest.param({"container": {"id": "b"}}, [{"container": {"id": "c"}}], "c", id="another"),
+        pytest.param({"container": 7}, [{"container": {"id": 7}}], "", id="no-id"),
+    ],
+)
+def test_a_container_is_known_wherever_it_is_told(start, deltas, expected):
+    relay = Relay("fast")
+
+    relay.feed(
+        b"event: message_start\ndata: %s\n\n" % json.dumps({"message": {**start, "id": 7}}).encode()
+    )
+    for delta in deltas:
+        relay.feed(b"event: message_delta\ndata: %s\n\n" % json.dumps({"delta": delta}).encode())
+
+    assert ("", expected) == (relay.id, relay.container)
+
+
+@pytest.mark.parametrize(
+    ("deltas", "expected"),
+    [
+        pytest.param([b'{"stop_reason":"refusal","stop_details":{}}'], True, id="refusal"),
+        pytest.param([b'{"stop_reason":"refusal"}', b"{}"], True, id="then-nothing"),
+        pytest.param([b'{"stop_reason":"refusal"}', b'{"stop_reason":null}'], True, id="then-null"),
+        pytest.param(
+            [b'{"stop_reason":"refusal"}', b'{"stop_reason":"end_turn"}'], False, id="then-another"
+        ),
+        pytest.param([b'{"stop_reason":"end_turn"}'], False, id="an-end"),
+        pytest.param([b'{"stop_reason":["refusal"]}'], False, id="no-reason"),
+        pytest.param([b'"refusal"'], False, id="no-delta"),
+    ],
+)
+@pytest.mark.parametrize("cut", CUTS)
+def test_a_refusal_is_read_off(deltas, expected, cut):
+    text = STREAMS["text"]
+    data = [b'{"type":"message_delta","delta":%s}' % delta for delta in deltas]
+    end = b"".join(b"event: message_delta\ndata: %s\n\n" % each for each in data)
+    relay = Relay("fast")
+
+    for piece in cut(text[: text.index(b"event: message_delta")] + end):
+        relay.feed(piece)
+
+    assert expected == relay.refused
+
+
 @pytest.mark.parametrize(
     ("data", "expected"),
     [
@@ -226,7 +463,6 @@ def test_an_answer_begins_with_an_event_of_its_own(event, begun):
         ),
         pytest.param(b"data: {}\n", b"data: {}\n", id="no-message"),
         pytest.param(b'data: {"message":7}\n', b'data: {"message":7}\n', id="not-a-message"),
-        pytest.param(b"data: nonsense\n", b"data: nonsense\n", id="not-json"),
         pytest.param(b'data: {"a":"\xff"}\n', b'data: {"a":"\xff"}\n', id="not-utf-8"),
     ],
 )

@@ -415,6 +415,7 @@ def test_an_exception_becomes_an_error_in_anthropics_words(status, name, message
         "error": {"type": type_, "message": text},
         "request_id": "r-1",
     } == json.loads(error.body)
+    assert (type_, "") == (error.type, error.code)
     assert "123456789012" not in str(error)
 
 
@@ -447,6 +448,14 @@ def test_what_is_no_exception_is_handed_on_as_it_came(status, body):
     error = PROVIDER.error(status, [], body)
 
     assert (status, body) == (error.status, error.body)
+
+
+def test_an_error_in_anthropics_own_shape_keeps_its_code():
+    described = {"type": "rate_limit_error", "details": {"error_code": "ramp_limit_exceeded"}}
+    body = json.dumps({"type": "error", "error": described}).encode()
+    error = PROVIDER.error(429, [], body)
+
+    assert ("rate_limit_error", "ramp_limit_exceeded") == (error.type, error.code)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 import json
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from llmroute.errors import (
     FaultError,
@@ -128,6 +130,10 @@ def test_an_error_keeps_what_the_client_is_to_get():
     assert (429, tuple(headers), said) == (error.status, error.headers, error.body)
 
 
+NOW = b"Sun, 06 Nov 1994 08:49:37 GMT"
+LATER = b"Sun, 06 Nov 1994 08:51:07 GMT"
+
+
 @pytest.mark.parametrize(
     ("headers", "expected"),
     [
@@ -136,7 +142,36 @@ def test_an_error_keeps_what_the_client_is_to_get():
         pytest.param([(b"retry-after", b" 1.5 ")], 1.5, id="a-fraction"),
         pytest.param([(b"retry-after", b"0")], 0.0, id="at-once"),
         pytest.param([(b"retry-after", b"-5")], 0.0, id="in-the-past"),
-        pytest.param([(b"retry-after", b"Wed, 21 Oct 2026 07:28:00 GMT")], None, id="date"),
+        pytest.param([(b"retry-after", b"86401")], 86_400.0, id="more-than-a-day"),
+        pytest.param([(b"retry-after-ms", b"1e300")], 86_400.0, id="much-more-than-a-day"),
+        pytest.param([(b"retry-after", LATER)], None, id="a-date-and-no-clock"),
+        pytest.param([(b"retry-after", LATER), (b"date", NOW)], 90.0, id="a-date"),
+        pytest.param([(b"date", LATER), (b"retry-after", NOW)], 0.0, id="a-date-in-the-past"),
+        pytest.param(
+            [(b"retry-after", b"Sun, 06-Nov-94 08:50:37 GMT"), (b"date", NOW)], 60.0, id="rfc-850"
+        ),
+        pytest.param(
+            [(b"retry-after", b"Sun Nov  6 08:50:37 1994"), (b"date", NOW)], 60.0, id="asctime"
+        ),
+        pytest.param(
+            [(b"retry-after", b"Sun, 06 Nov 1995 08:49:37 GMT"), (b"date", NOW)],
+            86_400.0,
+            id="a-date-next-year",
+        ),
+        pytest.param([(b"retry-after", b"5"), (b"date", NOW)], 5.0, id="seconds-are-no-date"),
+        pytest.param(
+            [(b"retry-after", LATER), (b"date", b"now")], None, id="a-clock-that-tells-nothing"
+        ),
+        pytest.param(
+            [(b"retry-after", b"Sun, 99 Nov 1994 08:49:37 GMT"), (b"date", NOW)],
+            None,
+            id="a-day-that-is-none",
+        ),
+        pytest.param(
+            [(b"retry-after-ms", b"250"), (b"retry-after", LATER), (b"date", NOW)],
+            0.25,
+            id="milliseconds-and-a-date",
+        ),
         pytest.param([(b"retry-after", b"")], None, id="empty"),
         pytest.param([(b"retry-after", b"soon")], None, id="a-word"),
         pytest.param([(b"retry-after", b"inf")], None, id="for-ever"),
@@ -149,11 +184,124 @@ def test_an_error_keeps_what_the_client_is_to_get():
         pytest.param(
             [(b"retry-after", b"2"), (b"retry-after-ms", b"?")], 2.0, id="the-legible-one"
         ),
+        pytest.param([(b"retry-after", b"\xff\xfe"), (b"date", NOW)], None, id="not-ascii"),
     ],
 )
 def test_an_upstream_says_when_to_come_back(headers, expected):
     assert expected == native_error(429, headers, b"").retry_after
     assert expected == event_error(body("rate_limit_error"), headers).retry_after
+
+
+@example(b"Sun, 06 Nov 1994 08:49:37 +99999999999999999999")
+@example(b"Sun, 06 Nov 99999999999 08:49:37 GMT")
+@example(b"Sun, 06 Nov 0000 08:49:37 GMT")
+@example(b"01 Jan 0001 00:00:00 +2359")
+@example(b"31 Dec 9999 23:59:59 -2359")
+@given(st.binary() | st.from_regex(rb"\A[A-Z]{3}, [0-9]{1,2} Nov [0-9]{1,6} [0-9:+ -]*\Z"))
+def test_whatever_is_sent_for_a_date_is_no_surprise(date):
+    asked = native_error(429, [(b"retry-after", date), (b"date", NOW)], b"").retry_after
+    clock = native_error(429, [(b"retry-after", NOW), (b"date", date)], b"").retry_after
+
+    assert asked is None or 0 <= asked <= 86_400
+    assert clock is None or 0 <= clock <= 86_400
+
+
+RETRY_INFO = "type.googleapis.com/google.rpc.RetryInfo"
+
+
+@pytest.mark.parametrize(
+    ("delay", "expected"),
+    [
+        pytest.param("12s", 12.0, id="seconds"),
+        pytest.param("0.250s", 0.25, id="a-fraction"),
+        pytest.param("0s", 0.0, id="at-once"),
+        pytest.param("-3s", 0.0, id="in-the-past"),
+        pytest.param("100000s", 86_400.0, id="more-than-a-day"),
+        pytest.param({"seconds": 12, "nanos": 500_000_000}, 12.5, id="an-object"),
+        pytest.param({"seconds": "12"}, 12.0, id="a-number-as-text"),
+        pytest.param({"nanos": 1_000_000}, 0.001, id="nanoseconds"),
+        pytest.param({}, 0.0, id="an-object-of-zeros"),
+        pytest.param({"seconds": [1]}, None, id="no-number"),
+        pytest.param({"seconds": None}, None, id="null-in-it"),
+        pytest.param({"seconds": 10**400}, None, id="no-end-of-digits"),
+        pytest.param("nans", None, id="not-a-number"),
+        pytest.param("infs", None, id="for-ever"),
+        pytest.param("soon", None, id="a-word"),
+        pytest.param("", None, id="empty"),
+        pytest.param(12, None, id="a-bare-number"),
+        pytest.param(None, None, id="null"),
+    ],
+)
+@pytest.mark.parametrize(
+    "kind",
+    [pytest.param(RETRY_INFO, id="in-full"), pytest.param("google.rpc.RetryInfo", id="in-short")],
+)
+@pytest.mark.parametrize("listed", [pytest.param(False, id="alone"), pytest.param(True, id="list")])
+def test_googles_advice_on_when_to_come_back_is_read(delay, expected, kind, listed):
+    details = [{"@type": "x.QuotaFailure"}, 7, {"@type": kind, "retryDelay": delay}]
+    error = {"error": {"code": 429, "message": "m", "details": details}}
+    said = json.dumps([error] if listed else error).encode()
+
+    assert expected == native_error(429, (), said).retry_after
+    assert expected == event_error(said, ()).retry_after
+    assert 7.0 == native_error(429, [(b"retry-after", b"7")], said).retry_after
+    assert "429: m" == str(native_error(429, (), said))
+
+
+@pytest.mark.parametrize(
+    "details",
+    [
+        pytest.param(None, id="null"),
+        pytest.param([], id="none"),
+        pytest.param([{"@type": "google.rpc.ErrorInfo", "retryDelay": "12s"}], id="of-other-kinds"),
+        pytest.param([{"@type": 7, "retryDelay": "12s"}], id="of-no-kind"),
+        pytest.param([{"@type": RETRY_INFO}], id="without-a-delay"),
+        pytest.param({"@type": RETRY_INFO, "retryDelay": "12s"}, id="no-list"),
+    ],
+)
+def test_other_details_give_no_advice(details):
+    said = json.dumps({"error": {"message": "m", "details": details}}).encode()
+
+    assert native_error(429, (), said).retry_after is None
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "code"),
+    [
+        pytest.param(
+            {"type": "rate_limit_error", "details": {"error_code": "ramp_limit_exceeded"}},
+            "rate_limit_error",
+            "ramp_limit_exceeded",
+            id="both",
+        ),
+        pytest.param({"type": "novel_error"}, "novel_error", "", id="a-type"),
+        pytest.param({"details": {"error_code": "x"}}, "", "x", id="a-code"),
+        pytest.param({"type": None, "details": {"error_code": None}}, "", "", id="nulls"),
+        pytest.param({"type": ["a"], "details": {"error_code": ["b"]}}, "", "", id="lists"),
+        pytest.param({"details": [{"error_code": "x"}]}, "", "", id="googles-details"),
+        pytest.param({"code": "x", "details": {}}, "", "", id="another-code"),
+        pytest.param("overloaded", "", "", id="a-string"),
+        pytest.param([], "", "", id="a-list"),
+        pytest.param(None, "", "", id="null"),
+    ],
+)
+def test_an_errors_type_and_code_are_kept(error, kind, code):
+    said = json.dumps({"type": "error", "error": error}).encode()
+
+    assert (kind, code) == _named(native_error(429, (), said))
+    assert (kind, code) == _named(event_error(said, ()))
+
+
+@pytest.mark.parametrize(
+    "said", [pytest.param(b"", id="nothing"), pytest.param(b"<html>", id="html")]
+)
+def test_an_error_that_is_none_has_neither_type_nor_code(said):
+    assert ("", "") == _named(native_error(502, (), said))
+    assert ("", "") == _named(event_error(said, ()))
+
+
+def _named(error):
+    return error.type, error.code
 
 
 @pytest.mark.parametrize(

@@ -188,9 +188,18 @@ def test_the_gateways_errors_are_worded_as_anthropics(status, body, cls, kind, m
 
     assert (cls, status, 7.0) == (type(error), error.status, error.retry_after)
     assert {"type": "error", "error": {"type": kind, "message": message}} == json.loads(error.body)
+    assert (kind, "") == (error.type, error.code)
 
 
 def test_the_models_own_errors_are_left_as_they_are():
     body = b'{"type": "error",  "error": {"type": "overloaded_error", "message": "Overloaded"}}'
 
     assert body == PROVIDER.error(529, [], body).body
+
+
+def test_the_models_own_error_keeps_its_code():
+    described = {"type": "rate_limit_error", "details": {"error_code": "ramp_limit_exceeded"}}
+    body = json.dumps({"type": "error", "error": described}).encode()
+    error = PROVIDER.error(429, [], body)
+
+    assert ("rate_limit_error", "ramp_limit_exceeded") == (error.type, error.code)

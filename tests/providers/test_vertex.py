@@ -258,7 +258,7 @@ def google(code, message, status="", details=()):
     return {"error": described}
 
 
-RETRY_INFO = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "12.4s"}
+RETRY_INFO = {"@type": "type.googleapis.com/google.rpc.RetryInfo"}
 
 
 @pytest.mark.parametrize(
@@ -342,12 +342,33 @@ def test_the_models_own_errors_name_no_project_and_no_account():
     assert "acme" not in str(error)
 
 
-def test_when_to_try_again_is_read_from_the_details():
-    body = json.dumps(google(429, "Quota", details=[{"@type": "x"}, RETRY_INFO])).encode()
-    error = PROVIDER.error(429, [], body)
+@pytest.mark.parametrize(
+    ("delay", "expected"),
+    [
+        pytest.param("12.4s", 13, id="text"),
+        pytest.param({"seconds": 12, "nanos": 400_000_000}, 13, id="an-object"),
+        pytest.param("9999999s", 86_400, id="more-than-a-day"),
+    ],
+)
+@pytest.mark.parametrize("listed", [pytest.param(False, id="alone"), pytest.param(True, id="list")])
+def test_when_to_try_again_is_read_from_the_details(delay, expected, listed):
+    details = [{"@type": "x"}, {**RETRY_INFO, "retryDelay": delay}]
+    said = google(429, "Quota", "RESOURCE_EXHAUSTED", details)
+    error = PROVIDER.error(429, [], json.dumps([said] if listed else said).encode())
 
-    assert 13.0 == error.retry_after
-    assert (b"retry-after", b"13") in error.headers
+    assert expected == error.retry_after
+    assert (b"retry-after", str(expected).encode()) in error.headers
+    assert ("rate_limit_error", "") == (error.type, error.code)
+
+
+def test_the_models_own_error_keeps_its_code():
+    body = (
+        b'{"type":"error","error":{"type":"overloaded_error","message":"m",'
+        b'"details":{"error_code":"compaction_unavailable"}}}'
+    )
+    error = PROVIDER.error(529, [], body)
+
+    assert ("overloaded_error", "compaction_unavailable") == (error.type, error.code)
 
 
 @pytest.mark.parametrize(

@@ -148,10 +148,10 @@ async def test_before_the_first_event_another_deployment_answers(
     assert "direct" == answer.deployment
 
 
-async def test_after_the_first_event_an_exception_ends_the_answer(
+async def test_after_the_first_content_an_exception_ends_the_answer(
     bedrock: FakeBedrock, anthropic: FakeUpstream
 ) -> None:
-    bedrock.answer(text("Hello").fail("modelStreamErrorException", "It broke", after_events=3))
+    bedrock.answer(text("Hello").fail("modelStreamErrorException", "It broke", after_events=4))
     async with router_for(bedrock, anthropic) as router:
         with pytest.raises(llmroute.UpstreamError, match="It broke"):
             async with router.stream(model="opus", **HELLO) as stream:
@@ -162,7 +162,8 @@ async def test_after_the_first_event_an_exception_ends_the_answer(
 
 async def test_a_damaged_frame_breaks_the_answer_off(bedrock: FakeBedrock) -> None:
     started = b'event: message_start\ndata: {"type":"message_start","message":{}}\n\n'
-    bedrock.answer(events([started, b"not a frame at all"]))
+    # A beginning that cannot be read may be made again.
+    bedrock.answer(*[events([started, b"not a frame at all"])] * 3)
     async with router_for(bedrock) as router:
         with pytest.raises(llmroute.StreamBrokenError, match="damaged"):
             async with router.stream(model="opus", **HELLO) as stream:
@@ -180,7 +181,7 @@ async def test_credentials_that_expire_in_mid_session_are_renewed(bedrock: FakeB
             first = await router.complete(model="opus", **HELLO)
             bedrock.keys["ASIAFAKE1"] = bedrock.keys["ASIAFAKE1"]._replace(expires=1.0)
             # As if they had been fetched a minute ago.
-            router._targets["amazon"]._credential._fetched -= 60
+            router._dispatcher.targets["amazon"]._credential._fetched -= 60
             second = await router.complete(model="opus", **HELLO)
 
     assert (1, 1) == (first.attempts, second.attempts)

@@ -73,7 +73,12 @@ async def test_deployments_of_one_alias_are_taken_by_its_strategy(
     config = config_for(upstream.url, routing={"strategy": strategy})
     draws = iter([0.9, 0.1, 0.1, 0.9])
     async with llmroute.Router.from_dict(config, draw=lambda: next(draws)) as router:
-        answers = [await router.complete(model="both", **HELLO) for _ in range(2)]
+        answers = [
+            await router.complete(
+                model="both", max_tokens=9, messages=[{"role": "user", "content": which}]
+            )
+            for which in ("One conversation.", "Another one.")
+        ]
 
     assert expected == [answer.deployment for answer in answers]
 
@@ -193,6 +198,16 @@ async def test_a_star_carries_what_it_matched_into_the_model(upstream: FakeUpstr
         pytest.param("fast", ["ok"], ["claude-one"], [], id="first-answers"),
         pytest.param("fast", [error(529), "ok"], ["claude-one"] * 2, [0.5], id="retries"),
         pytest.param(
+            "both", [error(529), "ok"], ["claude-one", "claude-two"], [], id="another-first"
+        ),
+        pytest.param(
+            "both",
+            [error(529), error(529), "ok"],
+            ["claude-one", "claude-two", "claude-one"],
+            [0.5],
+            id="retries-when-all-were-asked",
+        ),
+        pytest.param(
             "fast", [error(500), error(503), "ok"], ["claude-one"] * 3, [0.5, 1.0], id="backs-off"
         ),
         pytest.param(
@@ -211,9 +226,16 @@ async def test_a_star_carries_what_it_matched_into_the_model(upstream: FakeUpstr
         pytest.param(
             "both",
             [events([OVERLOADED]), "ok"],
+            ["claude-one", "claude-two"],
+            [],
+            id="error-as-first-event",
+        ),
+        pytest.param(
+            "fast",
+            [events([OVERLOADED]), "ok"],
             ["claude-one"] * 2,
             [0.5],
-            id="error-as-first-event",
+            id="error-as-first-event-of-the-only-one",
         ),
     ],
 )
@@ -222,7 +244,9 @@ async def test_attempts(
 ) -> None:
     upstream.answer(*answers)
     clock = Clock()
-    router = llmroute.Router.from_dict(config_for(upstream.url), clock=clock.now, sleep=clock.sleep)
+    router = llmroute.Router.from_dict(
+        config_for(upstream.url), clock=clock.now, sleep=clock.sleep, draw=lambda: 1.0
+    )
     async with router, router.stream(model=alias, **HELLO) as stream:
         answer = await stream.message()
 
@@ -235,11 +259,16 @@ async def test_attempts(
 async def test_a_deployment_that_failed_is_left_alone_for_a_while(upstream: FakeUpstream) -> None:
     clock = Clock()
     upstream.answer(error(401))
-    router = llmroute.Router.from_dict(config_for(upstream.url), clock=clock.now, sleep=clock.sleep)
+    router = llmroute.Router.from_dict(
+        config_for(upstream.url, routing={"affinity": False}),
+        clock=clock.now,
+        wall_clock=clock.now,
+        sleep=clock.sleep,
+    )
     async with router:
         await router.complete(model="both", **HELLO)
         await router.complete(model="both", **HELLO)
-        clock.advance(6)
+        clock.advance(61)
         await router.complete(model="both", **HELLO)
 
     assert ["claude-one", "claude-two", "claude-two", "claude-one"] == [
@@ -263,7 +292,11 @@ async def test_a_lone_deployment_is_never_left_alone(upstream: FakeUpstream) -> 
         pytest.param([error(400)], llmroute.RejectedError, 400, 1, id="rejected-is-final"),
         pytest.param([error(413)], llmroute.RejectedError, 413, 1, id="too-large"),
         pytest.param(
-            [error(529)] * 3 + [error(401)], llmroute.OverloadedError, 529, 4, id="most-useful"
+            [error(529), error(401)] + [error(529)] * 2,
+            llmroute.OverloadedError,
+            529,
+            4,
+            id="most-useful",
         ),
         pytest.param(
             [error(401), error(403)], llmroute.MisconfiguredError, 403, 2, id="last-of-its-kind"

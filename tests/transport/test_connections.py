@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import socket
 from collections.abc import AsyncIterator
@@ -11,8 +12,10 @@ import anyio
 import pytest
 
 from llmroute.errors import StreamBrokenError, UnreachableError
+from llmroute.transport import Reply
+from llmroute.transport.direct import DirectTransport
 
-from .exchange import OK, PROMPT, fetch, get, read
+from .exchange import OK, PROMPT, QUICK, fetch, get, read
 from .peer import Peer
 
 pytestmark = pytest.mark.anyio
@@ -95,6 +98,29 @@ async def test_a_connection_closed_while_idle_is_replaced_silently(transport, se
         assert (200, b"ok") == await fetch(transport, server.url)
 
         assert [1, 1] == [len(peer.requests) for peer in server.peers]
+
+
+async def test_the_end_of_one_answer_does_not_stop_the_clock_of_the_next(serve):
+    class Eager(DirectTransport):
+        """Sends another request the moment that a connection is free."""
+
+        next: asyncio.Task[Reply] | None = None
+
+        def release(self, connection):
+            super().release(connection)
+            quick = PROMPT._replace(first_byte=QUICK)
+            self.next = asyncio.ensure_future(get(self, server.url, quick))
+
+    async def answer_only_once(peer: Peer) -> None:
+        await peer.answer(OK)
+        await peer.closed()
+
+    async with serve(answer_only_once) as server, contextlib.aclosing(Eager()) as transport:
+        await fetch(transport, server.url)
+
+        with pytest.raises(UnreachableError, match="no answer within"):
+            await transport.next
+        assert 1 == len(server.peers)
 
 
 async def close_on_second(peer: Peer) -> None:

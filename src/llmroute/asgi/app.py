@@ -7,37 +7,24 @@ a framework to do but copy.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, NamedTuple, Self
 
-from llmroute.asgi import bedrock, render
-from llmroute.asgi.bedrock import BedrockDoor
+from llmroute.asgi import bedrock, deployments, render
 from llmroute.asgi.client import ClientGoneError, ClientStream, Receive, Send, Watch
 from llmroute.asgi.door import Door
-from llmroute.asgi.messages import MessagesDoor
+from llmroute.asgi.doors import door_of, is_messages_path
 from llmroute.asgi.passthrough import PassThrough
-from llmroute.asgi.vertex import VertexDoor
-from llmroute.errors import RequestError, RequestTooLargeError, UpstreamError
+from llmroute.config import Config, Server
+from llmroute.errors import RequestError, RequestTooLargeError, UnreachableError, UpstreamError
 from llmroute.keys import Keys
-from llmroute.messages.call import Endpoint
 from llmroute.observe import Metrics, Record
 from llmroute.router import Answer, Router
 from llmroute.wire.headers import Headers, first
 
 __all__ = ["Proxy"]
-
-# A base URL that ends in `/v1` makes clients ask for `/v1/v1/…`.
-_PATHS: tuple[tuple[str, Endpoint], ...] = (
-    ("/messages", "messages"),
-    ("/messages/count_tokens", "count_tokens"),
-)
-_DOORS: dict[str, MessagesDoor] = {
-    prefix + version + path: MessagesDoor(endpoint, passes_on=prefix != "")
-    for prefix in ("", "/anthropic")
-    for version in ("/v1", "/v1/v1")
-    for path, endpoint in _PATHS
-}
 
 # Answered without a key and without asking anyone.
 _HEALTH = {
@@ -46,11 +33,27 @@ _HEALTH = {
     "/health/liveness": {"status": "alive"},
     "/health/readiness": {"status": "ready"},
 }
+_READINESS = "/health/readiness"
 _SERVED = (
     "POST /v1/messages, POST /v1/messages/count_tokens, GET /v1/models, GET /health, "
-    "GET /metrics, the Anthropic API below /anthropic/, Amazon Bedrock's InvokeModel below "
-    "/bedrock/, and Vertex AI's rawPredict below /vertex/"
+    "GET /metrics, GET /llmroute/deployments, the Anthropic API below /anthropic/, Amazon "
+    "Bedrock's InvokeModel below /bedrock/, and Vertex AI's rawPredict below /vertex/"
 )
+
+
+class _Served(NamedTuple):
+    """What is served under one configuration; a request keeps what it began with."""
+
+    router: Router
+    settings: Server
+    keys: Keys
+    pass_through: PassThrough
+
+    @classmethod
+    def of(cls, router: Router) -> Self:
+        settings = router.config.server
+        keys = Keys(settings.master_key)
+        return cls(router, settings, keys, PassThrough(router, keys))
 
 
 class Proxy:
@@ -58,27 +61,42 @@ class Proxy:
 
     The key that clients present is `server.master_key` of the router's configuration; without one
     everyone is let in, so then serve it on loopback only, as `llmroute serve` does.
+
+    A server that cancels a request, as they do at the end of a graceful shutdown, has it answered
+    first: with an error in the format of its door, after which a client tries again.
     """
 
     def __init__(self, router: Router, *, metrics: bool = True) -> None:
         """Prepare to serve; `metrics` adds an observer to the router, for `/metrics`."""
-        self._router = router
-        self._server = router.config.server
-        self._keys = Keys(self._server.master_key)
-        self._pass_through = PassThrough(router, self._keys)
+        self._served = _Served.of(router)
+        self._draining = False
         self._metrics = Metrics() if metrics else None
         if self._metrics is not None:
             router.observers.append(self._metrics)
+
+    def reconfigure(self, config: Config) -> None:
+        """Serve another configuration from the next request on; to be called on the event loop.
+
+        What is under way ends as it began. Connections, observers and what is known of the
+        deployments go over to the new router, so there is nothing to close. Where it listens is
+        the server's business and stays.
+        """
+        self._served = _Served.of(self._served.router.reconfigured(config))
+
+    def drain(self) -> None:
+        """Tell load balancers from now on to go elsewhere: `/health/readiness` answers 503."""
+        self._draining = True
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Serve one ASGI connection scope."""
         match scope["type"]:
             case "http":
-                door = self._door(scope) if scope["method"] == "POST" else None
+                served = self._served
+                door = door_of(served.router, scope) if scope["method"] == "POST" else None
                 if door is not None:
-                    await self._through(door, scope, receive, send)
+                    await _through(door, served, scope, receive, send)
                 else:
-                    await self._other(scope, receive, send)
+                    await self._other(served, scope, receive, send)
             case "lifespan":
                 await self._lifespan(receive, send)
             case kind:
@@ -87,110 +105,45 @@ class Proxy:
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while (message := await receive())["type"] != "lifespan.shutdown":
             await send({"type": message["type"] + ".complete"})
-        await self._router.aclose()
+        await self._served.router.aclose()
         await send({"type": "lifespan.shutdown.complete"})
 
-    def _door(self, scope: dict[str, Any]) -> Door | None:
-        return (
-            _DOORS.get(scope["path"])
-            or BedrockDoor.of(self._router, scope)
-            or VertexDoor.of(self._router, scope)
-        )
-
-    async def _through(
-        self, door: Door, scope: dict[str, Any], receive: Receive, send: Send
+    async def _other(
+        self, served: _Served, scope: dict[str, Any], receive: Receive, send: Send
     ) -> None:
-        headers: Headers = scope["headers"]
-        record = Record(at=time.time(), endpoint=door.endpoint, outcome="refused")
-        try:
-            caller = self._keys.authenticate(headers)
-            record.key = caller.key
-            body = await _read_body(receive, headers, self._server.max_body_bytes)
-            call = door.call(body, scope, caller)
-        except RequestError as error:
-            rendered = door.failure(error)
-            record.status, record.error = rendered.status, str(error)
-            self._router.note(record)
-            await _respond(send, rendered)
-            return
-        except ClientGoneError:
-            record.outcome, record.status = "cancelled", 499
-            self._router.note(record)
-            return
-        stream = call.stream
-        otherwise = self._pass_through.deployment if door.passes_on else None
-        sending = self._router.send(call, otherwise=otherwise)
-        # A stream may last for minutes, and need not keep its request in memory for as long.
-        del body, call
-        answering = self._stream if stream else self._whole
-        try:
-            with Watch(receive):
-                await answering(door, sending, send)
-        except ClientGoneError:
-            pass
-
-    async def _whole(self, door: Door, sending: Coroutine[Any, Any, Answer], send: Send) -> None:
-        try:
-            answer = await sending
-        except (RequestError, UpstreamError) as error:
-            await _respond(send, door.failure(error))
-            return
-        try:
-            await _respond(send, door.whole(answer))
-        finally:
-            await answer.aclose()
-
-    async def _stream(self, door: Door, sending: Coroutine[Any, Any, Answer], send: Send) -> None:
-        after = self._server.ping_after
-        with ClientStream(send, after, door.ping, door.content_type) as client:
-            try:
-                answer = await sending
-            except (RequestError, UpstreamError) as error:
-                await client.stop()
-                if client.begun:
-                    await client.end(door.last(error))
-                else:
-                    await _respond(send, door.failure(error))
-                return
-            try:
-                await client.start(answer.head.status, door.begin(answer))
-                while events := await answer.receive():
-                    await client.write(door.events(events))
-                await client.end()
-            except UpstreamError as error:
-                await client.end(door.last(error))
-            finally:
-                await answer.aclose()
-
-    async def _other(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         method, path = scope["method"], scope["path"]
         amazons = bedrock.is_below(scope)
         try:
             if path in ("/api/hello", "/anthropic/api/hello"):
                 rendered = render.Rendered(200, [], b"")
+            elif path == _READINESS and self._draining:
+                rendered = render.plain(503, {"status": "draining"})
             elif path in _HEALTH:
                 rendered = render.plain(200, _HEALTH[path])
             else:
-                caller = self._keys.authenticate(scope["headers"])
-                if path.startswith("/anthropic/") and path not in _DOORS:
-                    await self._pass_through(scope, receive, send, caller)
+                caller = served.keys.authenticate(scope["headers"])
+                if path.startswith("/anthropic/") and not is_messages_path(path):
+                    await served.pass_through(scope, receive, send, caller)
                     return
+                router = served.router
                 rendered = await (
-                    bedrock.page(self._router, scope) if amazons else self._page(method, path)
+                    bedrock.page(router, scope) if amazons else self._page(router, method, path)
                 )
         except (RequestError, UpstreamError) as error:
             rendered = bedrock.failure(error) if amazons else render.failure(error)
         await _respond(send, rendered, head=method == "HEAD")
 
-    async def _page(self, method: str, path: str) -> render.Rendered:
+    async def _page(self, router: Router, method: str, path: str) -> render.Rendered:
         """Answer what needs a key and no upstream."""
         name = path.removeprefix("/v1/v1/models").removeprefix("/v1/models")
-        if path in _DOORS or (method not in ("GET", "HEAD") and name != path):
-            return render.not_allowed("POST" if path in _DOORS else "GET, HEAD")
+        if is_messages_path(path) or (method not in ("GET", "HEAD") and name != path):
+            return render.not_allowed("POST" if is_messages_path(path) else "GET, HEAD")
         if name in ("", "/"):
-            return render.plain(200, render.model_list(await self._router.models()))
+            return render.plain(200, render.model_list(await router.models()))
         if name != path:
-            return render.plain(200, render.model_object(await self._router.model(name[1:])))
+            return render.plain(200, render.model_object(await router.model(name[1:])))
+        if path == "/llmroute/deployments":
+            return await deployments.page(router)
         if path == "/metrics" and self._metrics is not None:
             return self._metrics_page(self._metrics)
         return render.not_found(f"No such path: {path}. This proxy serves {_SERVED}.")
@@ -198,6 +151,101 @@ class Proxy:
     def _metrics_page(self, metrics: Metrics) -> render.Rendered:
         kind = b"text/plain; version=0.0.4; charset=utf-8"
         return render.Rendered(200, [(b"content-type", kind)], metrics.render())
+
+
+async def _through(
+    door: Door, served: _Served, scope: dict[str, Any], receive: Receive, send: Send
+) -> None:
+    headers: Headers = scope["headers"]
+    router, settings, keys, pass_through = served
+    record = Record(at=time.time(), endpoint=door.endpoint, outcome="refused")
+    try:
+        caller = keys.authenticate(headers)
+        record.key = caller.key
+        body = await _read_body(receive, headers, settings.max_body_bytes)
+        call = door.call(body, scope, caller)
+    except RequestError as error:
+        rendered = door.failure(error)
+        record.status, record.error = rendered.status, str(error)
+        router.note(record)
+        await _respond(send, rendered)
+        return
+    except ClientGoneError:
+        record.outcome, record.status = "cancelled", 499
+        router.note(record)
+        return
+    stream = call.stream
+    sending = router.send(call, otherwise=pass_through.deployment if door.passes_on else None)
+    # A stream may last for minutes, and need not keep its request in memory for as long.
+    del body, call
+    try:
+        with Watch(receive) as watch:
+            if stream:
+                await _stream(door, sending, send, watch, settings.ping_after)
+            else:
+                await _whole(door, sending, send, watch)
+    except ClientGoneError:
+        pass
+
+
+async def _whole(
+    door: Door, sending: Coroutine[Any, Any, Answer], send: Send, watch: Watch
+) -> None:
+    try:
+        answer = await sending
+    except (RequestError, UpstreamError) as error:
+        await _respond(send, door.failure(error))
+        return
+    except asyncio.CancelledError:
+        if not watch.gone:
+            await _respond(send, door.failure(_stopping()))
+        raise
+    try:
+        await _respond(send, door.whole(answer))
+    finally:
+        await answer.aclose()
+
+
+async def _stream(
+    door: Door,
+    sending: Coroutine[Any, Any, Answer],
+    send: Send,
+    watch: Watch,
+    ping_after: float,
+) -> None:
+    answer = None
+    with ClientStream(send, ping_after, door.ping, door.content_type) as client:
+        try:
+            answer = await sending
+            await client.start(answer.head.status, door.begin(answer))
+            while events := await answer.receive():
+                await client.write(door.events(events))
+            await client.end()
+        except (RequestError, UpstreamError) as error:
+            await _end(door, error, send, client)
+        except asyncio.CancelledError:
+            if not watch.gone:
+                await _end(door, _stopping(), send, client)
+            raise
+        finally:
+            if answer is not None:
+                await answer.aclose()
+
+
+async def _end(
+    door: Door, error: RequestError | UpstreamError, send: Send, client: ClientStream
+) -> None:
+    """End a stream in an error; one that has not begun is answered with it instead."""
+    await client.stop()
+    if client.begun:
+        await client.end(door.last(error))
+    else:
+        await _respond(send, door.failure(error))
+
+
+def _stopping() -> UpstreamError:
+    """Whoever asks again finds the proxy that takes the place of this one."""
+    return UnreachableError("the proxy is stopping", status=503)
 
 
 async def _read_body(receive: Receive, headers: Headers, limit: int) -> bytes:

@@ -33,15 +33,18 @@ class Watch:
 
     A context manager; enter it once the request's body has been read.
 
+    Attributes:
+        gone: The client went away; a cancellation while it is here is somebody else's.
+
     Raises:
         ClientGoneError: On leaving, in place of the cancellation.
     """
 
-    __slots__ = ("_gone", "_receive", "_task", "_timer", "_watcher")
+    __slots__ = ("_receive", "_task", "_timer", "_watcher", "gone")
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
-        self._gone = False
+        self.gone = False
         self._watcher: asyncio.Task[None] | None = None
 
     def __enter__(self) -> Self:
@@ -61,7 +64,7 @@ class Watch:
         self._timer.cancel()
         if self._watcher is not None:
             self._watcher.cancel()
-        if self._gone and exc_type is not None and issubclass(exc_type, asyncio.CancelledError):
+        if self.gone and exc_type is not None and issubclass(exc_type, asyncio.CancelledError):
             self._task.uncancel()
             raise ClientGoneError from None
 
@@ -71,7 +74,7 @@ class Watch:
     async def _wait(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
-        self._gone = True
+        self.gone = True
         self._task.cancel()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any, Protocol
 
@@ -15,7 +16,7 @@ from llmroute.router import Answer, Router
 from llmroute.wire.envelope import Envelope
 from llmroute.wire.headers import Headers, upward
 
-__all__ = ["IN_A_HEADER", "Door", "call_of", "model_of", "raw_path", "translated"]
+__all__ = ["IN_A_HEADER", "TIMEOUTS", "Door", "call_of", "model_of", "raw_path", "translated"]
 
 
 class Door(Protocol):
@@ -141,7 +142,11 @@ def call_of(
     caller: Caller,
     **rest: Any,
 ) -> Call:
-    """Make a call, and name whose it is."""
+    """Make a call, and name whose it is.
+
+    Raises:
+        InvalidRequestError: It asks for a timeout that is none.
+    """
     named = dict(scope["headers"])
     return Call(
         body,
@@ -150,5 +155,24 @@ def call_of(
         key=caller.key,
         session=named.get(b"x-claude-code-session-id", b"").decode("latin-1"),
         agent=named.get(b"x-claude-code-agent-id", b"").decode("latin-1"),
+        timeout=_timeout(named),
         **rest,
     )
+
+
+TIMEOUTS = (b"x-llmroute-timeout", b"x-litellm-timeout")
+"""Headers in which a caller says how many seconds it will wait; the first one counts."""
+
+
+def _timeout(headers: dict[bytes, bytes]) -> float | None:
+    for name in TIMEOUTS:
+        if (value := headers.get(name)) is not None:
+            try:
+                seconds = float(value)
+            except ValueError:
+                seconds = 0.0
+            if not 0 < seconds < math.inf:
+                shown = name.decode()
+                raise InvalidRequestError(f"{shown}: must be a number of seconds above 0")
+            return seconds
+    return None

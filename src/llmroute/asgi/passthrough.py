@@ -22,7 +22,6 @@ from llmroute.errors import (
 )
 from llmroute.keys import Caller, Keys
 from llmroute.observe import Record
-from llmroute.providers.anthropic import AnthropicDeployment
 from llmroute.router import Router
 from llmroute.transport import Body, Reply
 from llmroute.wire.headers import Headers
@@ -64,21 +63,14 @@ class PassThrough:
     """Relays requests to the deployment that serves the pass-through.
 
     Attributes:
-        deployment: Its name: one with `use_in_pass_through`, else the first Anthropic deployment;
-            `None` if there is none.
+        deployment: Its name; `None` if there is none.
     """
 
     def __init__(self, router: Router, keys: Keys) -> None:
-        """Choose the deployment; `keys` are those that must not reach it, in no header."""
+        """Prepare; `keys` are those that must not reach it, in no header."""
         self._router = router
         self._keys = keys
-        candidates = [
-            (not deployment.use_in_pass_through, name)
-            for name, deployment in router.config.deployments.items()
-            if isinstance(deployment, AnthropicDeployment)
-        ]
-        chosen = min(candidates, key=lambda candidate: candidate[0], default=None)
-        self.deployment = None if chosen is None else chosen[1]
+        self.deployment = router.pass_through
 
     async def __call__(
         self, scope: dict[str, Any], receive: Receive, send: Send, caller: Caller

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from llmroute.config.load import load_dict, load_env, load_file
-from llmroute.config.model import Alias, Config, Price, Server
+from llmroute.config.model import Alias, Config, Hedge, Price, Server
+from llmroute.config.origin import Origin, Place
 
 __all__ = [
     "Alias",
     "Config",
+    "Hedge",
+    "Origin",
+    "Place",
     "Price",
     "Server",
     "load_dict",

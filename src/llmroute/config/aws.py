@@ -87,7 +87,8 @@ def check(document: Document, deployment: BedrockDeployment, at: Path) -> None:
         document.wrong((*at, "region"), "required with an API key, and not given")
     if deployment.surface == "claude_platform" and not deployment.workspace_id:
         document.wrong((*at, "workspace_id"), "required on Claude Platform on AWS, and not given")
-    if bool(deployment.access_key_id) != bool(deployment.secret_access_key):
+    halves = bool(deployment.access_key_id), bool(deployment.secret_access_key)
+    if halves[0] != halves[1] and document.credentials:
         missing = "secret_access_key" if deployment.access_key_id else "access_key_id"
         document.wrong((*at, missing), "the other half of the key is given, and this one is not")
     token = deployment.web_identity_token

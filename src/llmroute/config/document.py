@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
 
 import yaml
 
+from llmroute.config.origin import Origin, Place
 from llmroute.errors import ConfigError, Problem
 
 __all__ = ["Document", "Path", "Source", "from_data", "from_yaml", "spelled"]
@@ -59,10 +61,12 @@ class Document:
         name: The name of the main file, or what stands for it.
         data: Settings as plain data.
         references: Paths whose value came from outside the file, and must not be shown.
+        credentials: Whether the credentials must exist.
     """
 
-    def __init__(self, name: str, main: Source) -> None:
+    def __init__(self, name: str, main: Source, *, credentials: bool = True) -> None:
         self.name = name
+        self.credentials = credentials
         self.data: dict[str, Any] = {}
         self.references: set[Path] = set()
         self._places: dict[Path, _Place] = {(): main.places[()]}
@@ -77,6 +81,16 @@ class Document:
     def warn(self, path: Path, text: str) -> None:
         """Report something that will not be as the file says, and does no harm."""
         self._warned.setdefault(path, self._problem(path, text))
+
+    def origin(self, at: Path, settings: Mapping[str, Path]) -> Origin:
+        """Return where a deployment stands.
+
+        Args:
+            at: The place of its settings.
+            settings: Those of them that are given, and those that have another name there.
+        """
+        places = {name: self._place(path) for name, path in settings.items()}
+        return Origin(self._place(at), MappingProxyType(places))
 
     def is_wrong(self, path: Path) -> bool:
         """Whether a problem is known at just this path."""
@@ -137,16 +151,19 @@ class Document:
                 self._places[new + path[len(old) :]] = place
 
     def _problem(self, path: Path, text: str) -> Problem:
-        return Problem(*_nearest(self._places, path), text)
+        return Problem(*self._place(path), text)
+
+    def _place(self, path: Path) -> Place:
+        return _nearest(self._places, path)
 
 
-def _nearest(places: Mapping[Path, _Place], path: Path) -> tuple[str, int, str]:
+def _nearest(places: Mapping[Path, _Place], path: Path) -> Place:
     """Find the line of what is not in the file at the nearest thing around it that is."""
     known = path
     while known not in places:
         known = known[:-1]
     place = places[known]
-    return place.file, place.line, spelled(place.path + path[len(known) :])
+    return Place(place.file, place.line, spelled(place.path + path[len(known) :]))
 
 
 def from_data(data: Mapping[str, Any], name: str) -> Source:

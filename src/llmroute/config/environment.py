@@ -172,12 +172,15 @@ def config(environ: Mapping[str, str]) -> Config:
     base = anthropic_base(environ)
     if base.own_proxy:
         document.warn((base.variable,), "is this proxy's own address, and is not an upstream")
+    origins: dict[str, Path] = {credential.setting: (credential.variable,)}
+    if base.url:
+        origins["base_url"] = (base.variable,)
     deployment = validated(
         document,
         AnthropicDeployment,
         {credential.setting: credential.value, **({"base_url": base.url} if base.url else {})},
         (),
-        origins={credential.setting: (credential.variable,), "base_url": (base.variable,)},
+        origins=origins,
     )
     key = master_key(document, environ, ())
     document.check()
@@ -189,6 +192,7 @@ def config(environ: Mapping[str, str]) -> Config:
         deployments={"anthropic": deployment} if deployment else {},
         aliases={"claude-*": Alias(deployments=("anthropic",))},
         server=Server(master_key=key),
+        origins={"anthropic": document.origin((), origins)},
         warnings=document.warnings,
         found=tuple(found),
         source=document.name,

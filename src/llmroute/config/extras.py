@@ -1,15 +1,18 @@
-"""Packages that a provider needs and that are not installed with llmroute itself."""
+"""Packages that a part needs and that are not installed with llmroute itself."""
 
 from __future__ import annotations
 
 from importlib.util import find_spec
 
+from pydantic import SecretStr
+
 from llmroute.config.document import Document, Path
 from llmroute.providers import Deployment
 
-__all__ = ["check_installed"]
+__all__ = ["check_installed", "check_store"]
 
 _PACKAGES = {"bedrock": ("botocore", "aws"), "vertex": ("google.auth", "google")}
+_STORE = ("redis", "redis")
 
 
 def _is_installed(package: str) -> bool:
@@ -21,14 +24,26 @@ def _is_installed(package: str) -> bool:
 
 # Looked up once, when this is imported: files are read for it, and a router may be made on an event
 # loop.
-_MISSING = frozenset(package for package, _ in _PACKAGES.values() if not _is_installed(package))
+_MISSING = frozenset(
+    package for package, _ in (*_PACKAGES.values(), _STORE) if not _is_installed(package)
+)
 
 
 def check_installed(document: Document, deployment: Deployment, at: Path) -> None:
     """Report that what makes the deployment's credential is not installed."""
     if deployment.provider not in _PACKAGES or deployment.api_key or deployment.auth_token:
         return
-    package, extra = _PACKAGES[deployment.provider]
+    if document.credentials:
+        _check(document, *_PACKAGES[deployment.provider], at)
+
+
+def check_store(document: Document, store: SecretStr | None, at: Path) -> None:
+    """Report that what speaks to the store is not installed."""
+    if store is not None and document.credentials:
+        _check(document, *_STORE, at)
+
+
+def _check(document: Document, package: str, extra: str, at: Path) -> None:
     if package in _MISSING:
         document.wrong(
             at, f"needs a package that is not installed: pip install 'llmroute[{extra}]'"

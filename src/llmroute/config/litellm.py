@@ -24,9 +24,10 @@ from llmroute.config.litellm_model import (
     LitellmSettings,
     RouterSettings,
 )
+from llmroute.config.litellm_policy import policy
+from llmroute.config.litellm_store import store
 from llmroute.config.model import Alias, Config, Server, Settings
 from llmroute.config.validation import meant, names, section, validated
-from llmroute.routing.plan import Policy
 
 __all__ = ["read"]
 
@@ -58,8 +59,10 @@ def read(document: Document, environ: Mapping[str, str]) -> Config:
         deployments=groups.deployments,
         aliases=aliases,
         server=_server(document, environ, sections),
-        policy=_policy(document, entries, sections),
+        policy=policy(document, entries, sections),
         prices=groups.prices,
+        origins=groups.origins,
+        store=store(document, router),
         warnings=document.warnings,
         source=document.name,
     )
@@ -102,6 +105,7 @@ def _entries(document: Document, environ: Mapping[str, str], sections: Sections)
         timeout=sections.router.timeout or sections.own.request_timeout,
         stream_timeout=sections.router.stream_timeout,
         limits=_limits(sections.router),
+        parallel=sections.router.default_max_parallel_requests,
         credentials=_credentials(document),
         environ=environ,
         forwarding=_forwarding(document, sections),
@@ -171,27 +175,3 @@ def _server(document: Document, environ: Mapping[str, str], sections: Sections) 
     at: Path = ("general_settings",)
     origins = {"max_body_bytes": (*at, "max_request_size_mb")}
     return validated(document, Server, settings, at, origins=origins) or Server()
-
-
-def _policy(document: Document, entries: list[Entry], sections: Sections) -> Policy:
-    own, router, _ = sections
-    retries = router.num_retries if router.num_retries is not None else own.num_retries
-    each = {entry.retries for entry in entries}
-    if retries is None and len(each) == 1:
-        retries = each.pop()
-    else:
-        for entry in entries:
-            if entry.retries not in {None, retries} and entry.retries_at:
-                document.warn(
-                    entry.retries_at,
-                    "ignored: there is one number for all; set router_settings.num_retries",
-                )
-    policy = Policy(retries=retries)
-    backoff = router.retry_after or policy.backoff
-    cooldown = policy.cooldown if router.cooldown_time is None else router.cooldown_time
-    return Policy(
-        retries=retries,
-        backoff=backoff,
-        patience=max(policy.patience, backoff),
-        cooldown=0.0 if router.disable_cooldowns else cooldown,
-    )

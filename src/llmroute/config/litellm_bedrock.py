@@ -158,7 +158,8 @@ class _Reading:
             value = getattr(own, theirs) if from_file else environ.get(theirs.upper())
             self.set(ours, theirs, value)
         for one, other in (_PAIR, _PAIR[::-1]):
-            if from_file and getattr(own, one) and not getattr(own, other):
+            halved = getattr(own, one) and not getattr(own, other)
+            if from_file and halved and self.given.document.credentials:
                 self.wrong(other, f"{one} is given, and this is not")
         token = own.aws_web_identity_token or SecretStr(environ.get("AWS_WEB_IDENTITY_TOKEN", ""))
         if token.get_secret_value() and "role_arn" in self.settings:

@@ -16,13 +16,14 @@ from llmroute.config.environment import (
     normalised,
 )
 from llmroute.config.extras import check_installed
-from llmroute.config.later import warn_of_limits
 from llmroute.config.litellm_cloud import Given, Taken
 from llmroute.config.litellm_clouds import CLOUDS
 from llmroute.config.litellm_keys import IGNORED, NOT_NEEDED, prefixed
-from llmroute.config.litellm_model import LitellmParams, ModelEntry, ModelInfo
+from llmroute.config.litellm_model import LitellmParams, ModelEntry, ModelInfo, RouterSettings
 from llmroute.config.model import Price
+from llmroute.config.origin import Origin
 from llmroute.config.provider_names import LITELLM_NAMES, refusal
+from llmroute.config.references import placeholder
 from llmroute.config.validation import check_headers, meant, quoted, section, validated
 from llmroute.providers import Deployment
 from llmroute.providers.anthropic import DEFAULT_BASE_URL, AnthropicDeployment
@@ -49,6 +50,7 @@ class Defaults(NamedTuple):
         timeout: For deployments without one.
         stream_timeout: Likewise.
         limits: Whether `rpm` and `tpm` are limits and not only weights.
+        parallel: The requests under way at once, for deployments without such a limit.
         credentials: The named credentials, each with its place.
         environ: The environment, the file's own variables included.
         forwarding: Aliases whose callers' credentials are forwarded; `None` for all.
@@ -58,6 +60,7 @@ class Defaults(NamedTuple):
     timeout: float | None
     stream_timeout: float | None
     limits: bool
+    parallel: int | None
     credentials: Mapping[str, tuple[Path, dict[str, Any]]]
     environ: Mapping[str, str]
     forwarding: frozenset[str] | None
@@ -72,6 +75,7 @@ class Entry(NamedTuple):
         alias: Its `model_name`.
         id: Its name, if the file gives one.
         deployment: `None` if it has problems.
+        origin: Where the deployment stands.
         price: What the file says of prices.
         shares: Its `weight`, `rpm` and `tpm`.
         retries: Its own number of retries, and where that stands.
@@ -81,6 +85,7 @@ class Entry(NamedTuple):
     alias: str
     id: str | None
     deployment: Deployment | None
+    origin: Origin | None
     price: Price | None
     shares: tuple[float | None, float | None, float | None]
     retries: int | None
@@ -110,6 +115,7 @@ def accepted(
 _FIELDS = {
     "litellm_params": LitellmParams.model_fields.keys(),
     "model_info": ModelInfo.model_fields.keys(),
+    "router_settings": RouterSettings.model_fields.keys(),
 }
 
 
@@ -137,11 +143,13 @@ def read_entry(document: Document, item: Any, at: Path, defaults: Defaults) -> E
         return None
     params = reading.params if reading else None
     retries, retries_at = reading.retries if reading else (None, None)
+    deployment, origin = reading.deployment(alias) if reading else (None, None)
     return Entry(
         at=at,
         alias=alias,
         id=info.id,
-        deployment=reading.deployment(alias) if reading else None,
+        deployment=deployment,
+        origin=origin,
         price=_price(params, info),
         shares=(params.weight, params.rpm, params.tpm) if params else (None, None, None),
         retries=retries,
@@ -281,11 +289,11 @@ class _Reading:
         at_base = self._given.get("api_base") or self._given.get("base_url")
         return bool(at_base) and _OWN_FORMAT in (self._info.supported_endpoints or [])
 
-    def deployment(self, alias: str) -> Deployment | None:
-        """Return the deployment, reporting what it lacks."""
+    def deployment(self, alias: str) -> tuple[Deployment | None, Origin | None]:
+        """Return the deployment and where it stands, reporting what it lacks."""
         params = self.params
         if params is None or self._no or not self._model:
-            return None
+            return None, None
         document, places = self._document, self._places
         if "*" in self._model and "*" not in alias:
             document.wrong(places["model"], "has a *, and model_name has none to put there")
@@ -301,7 +309,7 @@ class _Reading:
             "stream_timeout": params.stream_timeout or self._defaults.stream_timeout,
             "order": params.order,
             "weight": params.weight,
-            "max_parallel_requests": params.max_parallel_requests,
+            "max_parallel_requests": params.max_parallel_requests or self._defaults.parallel,
         }
         if timeout := params.timeout or self._defaults.timeout:
             settings["timeout"] = timeout
@@ -312,13 +320,17 @@ class _Reading:
         taken = self._in_cloud(params) if self._cloud else self._anthropic(alias, params, headers)
         settings |= taken.settings
         settings = {name: value for name, value in settings.items() if value is not None}
-        origins = {**places, **taken.origins}
-        warn_of_limits(self._document, {name: places[name] for name in settings if name in places})
+        origins = {**self._headers_place(), **places, **taken.origins}
         model = self._cloud.deployment if self._cloud else AnthropicDeployment
         deployment = validated(document, model, settings, self._at, origins=origins)
         if deployment is not None:
             check_installed(document, deployment, self._at)
-        return deployment
+        ours = {name: at for name, at in origins.items() if name in model.model_fields}
+        return deployment, document.origin(self._at, ours)
+
+    def _headers_place(self) -> dict[str, Path]:
+        given = [name for name in ("extra_headers", "default_headers") if name in self._places]
+        return {"headers": self._places[given[0]]} if given else {}
 
     def _in_cloud(self, params: LitellmParams) -> Taken:
         cloud, document = self._cloud, self._document
@@ -350,8 +362,11 @@ class _Reading:
             "forward_client_auth": forward,
             "use_in_pass_through": params.use_in_pass_through,
         }
-        settings |= self._credential(params, base, forward=forward, headers=headers)
-        return Taken(settings, {"base_url": base_at})
+        credential, credential_at = self._credential(params, base, forward=forward, headers=headers)
+        return Taken(
+            settings | credential,
+            {"base_url": base_at, **dict.fromkeys(credential, credential_at)},
+        )
 
     def _given_base(self, params: LitellmParams) -> tuple[str | None, Path]:
         """Return the address the entry names, and where it stands."""
@@ -373,7 +388,7 @@ class _Reading:
                 (*self._at, "api_base"),
                 f"{base.variable} is this proxy's own address; api.anthropic.com is used",
             )
-        return base.url, (*self._at, "api_base")
+        return base.url, (base.variable,) if base.url else (*self._at, "api_base")
 
     def _forward(self, alias: str, base: str | None, base_at: Path) -> bool:
         groups = self._defaults.forwarding
@@ -387,34 +402,28 @@ class _Reading:
 
     def _credential(
         self, params: LitellmParams, base: str | None, *, forward: bool, headers: Mapping[str, str]
-    ) -> dict[str, SecretStr]:
+    ) -> tuple[dict[str, SecretStr | None], Path]:
+        """Return the credential that the file or the environment holds, and where it stands."""
         document = self._document
+        place = self._places.get("api_key", (*self._at, "api_key"))
         third_party = self._provider != "anthropic"
         if "api_key" in self._given:
             key = params.api_key
-            if key is None:
-                return {}
-            if key.get_secret_value().startswith("oidc/"):
-                document.wrong(
-                    self._places["api_key"], "oidc/ tokens are not part of this version of llmroute"
-                )
-            return {"auth_token" if third_party else "api_key": key}
+            if key and key.get_secret_value().startswith("oidc/"):
+                document.wrong(place, "oidc/ tokens are not part of this version of llmroute")
+            return {"auth_token" if third_party else "api_key": key}, place
         if third_party:
-            return {}
+            return {}, place
         found = anthropic_credential(self._defaults.environ)
         carried = any(name.lower() in _AUTH_HEADERS for name in headers)
+        if carried or (forward and found is None):
+            return {}, place
         if found is None:
-            if not (forward or carried):
-                document.wrong(
-                    (*self._at, "api_key"), "no api_key, and ANTHROPIC_API_KEY is not set"
-                )
-            return {}
-        if carried:
-            return {}
+            if not document.credentials:
+                return {"api_key": SecretStr(placeholder("ANTHROPIC_API_KEY"))}, place
+            document.wrong(place, "no api_key, and ANTHROPIC_API_KEY is not set")
+            return {}, place
         in_file = "api_base" in self._given or "base_url" in self._given
         if in_file and not is_anthropic(base or DEFAULT_BASE_URL):
-            document.warn(
-                (*self._at, "api_key"),
-                f"none is given, so {found.variable} is sent to this api_base",
-            )
-        return {found.setting: found.value}
+            document.warn(place, f"none is given, so {found.variable} is sent to this api_base")
+        return {found.setting: found.value}, (found.variable,)

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from llmroute.config import azure
 from llmroute.config.litellm_cloud import Cloud, Given, Taken
 from llmroute.config.model import Settings
 from llmroute.providers.foundry import FoundryDeployment
@@ -60,11 +61,12 @@ def _take(given: Given) -> Taken:
         base = next(filter(None, map(environ.get, _BASES)), None)
     if base is None:
         document.wrong(base_at, "no api_base, and AZURE_AI_API_BASE is not set")
+    credential = _credential(given)
     settings = {
         "base_url": base,
         "scope": own.azure_scope or environ.get("AZURE_SCOPE") or None,
         "authority": _authority(environ.get("AZURE_AUTHORITY_HOST")),
-        **_credential(given),
+        **(credential if document.credentials else azure.with_placeholder(credential)),
     }
     places = {
         "base_url": base_at,
@@ -105,6 +107,8 @@ def _token(given: Given, token: SecretStr) -> dict[str, Any]:
     kind, _, rest = text.removeprefix("oidc/").partition("/")
     variable = {"azure": _TOKEN_FILE, "env_path": rest}.get(kind)
     file = given.environ.get(variable) if variable else rest if kind == "file" else None
+    if not file and not given.document.credentials:
+        return {}
     if not file:
         problem = (
             f"environment variable {variable} is not set"

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from llmroute.config.document import Document, Path
-from llmroute.config.later import warn_of_length, warn_of_strategy
 from llmroute.config.litellm_deployment import Entry
 from llmroute.config.litellm_model import (
     STRATEGIES,
@@ -15,6 +14,7 @@ from llmroute.config.litellm_model import (
     RouterSettings,
 )
 from llmroute.config.model import Price
+from llmroute.config.origin import Origin
 from llmroute.config.validation import meant, names, quoted
 from llmroute.providers import Deployment
 from llmroute.routing.aliases import Aliases
@@ -43,12 +43,14 @@ class Groups:
         blocks: The settings of each alias.
         deployments: By the names they were given.
         prices: Overrides of the list price, by deployment.
+        origins: Where each deployment stands.
     """
 
     def __init__(self, document: Document, entries: list[Entry], sections: Sections) -> None:
         self.blocks: dict[str, dict[str, Any]] = {}
         self.deployments: dict[str, Deployment] = {}
         self.prices: dict[str, Price] = {}
+        self.origins: dict[str, Origin] = {}
         self._document = document
         self._taken: set[str] = set()
         for entry in entries:
@@ -61,8 +63,9 @@ class Groups:
             by_name.setdefault(entry.alias, []).append(entry)
         for alias, members in by_name.items():
             self._add_group(alias, members, STRATEGIES[sections.router.routing_strategy])
-        strategy = STRATEGIES[sections.router.routing_strategy]
-        warn_of_strategy(document, strategy, ("router_settings", "routing_strategy"))
+        if sections.router.routing_strategy.startswith("usage-based"):
+            text = "taken as least-busy: calls under way are counted, not the tokens of this minute"
+            document.warn(("router_settings", "routing_strategy"), text)
 
     def _add_group(self, alias: str, members: list[Entry], strategy: str) -> None:
         weights = _weights(members)
@@ -74,6 +77,8 @@ class Groups:
                 self.deployments[name] = entry.deployment.model_copy(update={"weight": weight})
                 if entry.price is not None:
                     self.prices[name] = entry.price
+                if entry.origin is not None:
+                    self.origins[name] = entry.origin
         self.blocks[alias] = {
             "deployments": chosen,
             "strategy": strategy if len(members) > 1 else "listed",
@@ -114,31 +119,37 @@ class Groups:
                 self.blocks[name] = {**self._block(found, groups), "hidden": hidden}
 
     def add_fallbacks(self, sections: Sections) -> None:
-        """Add where to go on, and where too long prompts go."""
-        where = self._fallbacks(sections, "fallbacks")
-        general = [n for place, n in where.pop("*", [])]
-        default = self._chosen(sections, "default_fallbacks")
-        if default is not None:
-            at, listed = default
-            general += [
+        """Add where to go on, and where too long prompts and refused ones go."""
+        default = []
+        if (chosen := self._chosen(sections, "default_fallbacks")) is not None:
+            at, listed = chosen
+            default = [
                 found
                 for path, name in names(self._document, listed, at)
                 if (found := self._find(path, name, self.blocks)) is not None
             ]
-        for alias, targets in where.items():
-            self.blocks[alias]["fallbacks"] = [name for _, name in targets]
+        self._add_others(sections, "fallbacks", "fallbacks", default)
+        self._add_others(sections, "context_window_fallbacks", "when_too_long", [])
+        self._add_others(sections, "content_policy_fallbacks", "when_refused", [])
+
+    def _add_others(
+        self, sections: Sections, theirs: str, ours: str, default: Sequence[str]
+    ) -> None:
+        """Set one of an alias's lists of other aliases."""
+        most = self._chosen(sections, "max_fallbacks")
+        where = self._fallbacks(sections, theirs)
+        general = [*(name for _, name in where.pop("*", [])), *default]
         for alias, block in self.blocks.items():
-            rest = [name for name in dict.fromkeys(general) if name != alias]
-            block.setdefault("fallbacks", rest)
-        too_long = "context_window_fallbacks"
-        if (chosen := self._chosen(sections, too_long)) is not None:
-            warn_of_length(self._document, chosen[0])
-        for alias, targets in self._fallbacks(sections, too_long).items():
-            for path, _ in targets[1:]:
-                self._document.warn(path, "ignored: a prompt too long for one goes to one other")
-            for name in [alias] if alias != "*" else list(self.blocks):
-                if targets and targets[0][1] != name:
-                    self.blocks[name].setdefault("when_too_long", targets[0][1])
+            if alias in where:
+                others = [name for path, name in where[alias] if self._is_other(alias, path, name)]
+            else:
+                others = [name for name in dict.fromkeys(general) if name != alias]
+            block[ours] = others[: None if most is None else most[1]]
+
+    def _is_other(self, alias: str, path: Path, name: str) -> bool:
+        if name == alias:
+            self._document.warn(path, "ignored: it is the alias itself")
+        return name != alias
 
     def _chosen(self, sections: Sections, name: str) -> tuple[Path, Any] | None:
         """Return the one of two places for a setting that holds it; the router's stands above."""
@@ -216,6 +227,7 @@ class Groups:
             filled = self._name(alias)
             model = match.model(deployment.model, alias)
             self.deployments[filled] = deployment.model_copy(update={"model": model})
+            self.origins[filled] = self.origins[name]
             if name in self.prices:
                 self.prices[filled] = self.prices[name]
             chosen.append(filled)

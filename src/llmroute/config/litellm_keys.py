@@ -20,13 +20,13 @@ _LOGGING = "there are no callbacks; the log and /metrics say what was done"
 _CACHE = "answers are not cached"
 _DATABASE = "nothing is kept in a database in this version"
 _UI = "there is no user interface"
-_REDIS = "nothing is shared between proxies in this version"
+_REDIS = "one Redis server is used, the one that redis_url or redis_host names"
 _BUDGET = "no budget is enforced in this version"
 _LIMIT = "this limit is not enforced in this version"
 _TAGS = "requests are not routed by tags"
 _HEALTH = "no paid request is sent to find out whether a model works"
-_RETRIES = "what is tried again depends on the kind of failure, not on a table; see num_retries"
-_FAILS = "a deployment is left alone after its first failure, if there is another"
+_RETRIES = "routing is the same for every alias; see retry_policy"
+_FAILS = "faults are counted together; see allowed_fails"
 _DEFAULTS = "defaults are not applied to Messages requests; put it into extra_body if it is meant"
 _UNTOUCHED = "requests go out as they came in"
 _TRANSLATION = "it concerns translation, and requests to Anthropic are not translated"
@@ -34,8 +34,7 @@ _ENTERPRISE = "access is by the master key"
 _TLS = "certificates are always checked, against the system's authorities"
 _CODE = "code is never loaded from a configuration"
 _PART = "it is not a part of a gateway to Messages"
-_CONTENT = "an answer that was refused is an answer, and is handed on"
-_AFFINITY = "sessions are not tied to deployments in this version"
+_AFFINITY = "a conversation stays where its prompt cache is, for as long as that lives"
 _PRICES = "prices by tier are not kept"
 
 
@@ -105,9 +104,6 @@ IGNORED: Mapping[str, Mapping[str, str]] = {
         **_all(_BUDGET, "max_budget budget_duration max_end_user_budget max_user_budget"),
         **_all(_TLS, "ssl_verify ssl_certificate ssl_security_level ssl_ecdh_curve"),
         **_all("the system decides between IPv4 and IPv6", "force_ipv4"),
-        **_all(_FAILS, "allowed_fails"),
-        **_all("a list of fallbacks is as long as it is", "max_fallbacks"),
-        **_all(_CONTENT, "content_policy_fallbacks"),
         **_all(_UNTOUCHED, "reasoning_auto_summary enable_anthropic_prompt_caching"),
         **_all(
             _TRANSLATION,
@@ -132,18 +128,15 @@ IGNORED: Mapping[str, Mapping[str, str]] = {
         **_all(_TAGS, "tag_budget_config add_user_information_to_llm_headers"),
     },
     "router_settings": {
-        **_all(_RETRIES, "retry_policy model_group_retry_policy"),
-        **_all(_FAILS, "allowed_fails allowed_fails_policy"),
+        **_all(_RETRIES, "model_group_retry_policy"),
+        **_all(_FAILS, "allowed_fails_policy"),
         **_all("strategies have no settings", "routing_strategy_args"),
         **_all("routing is the same for every alias", "routing_groups"),
-        **_all(_CONTENT, "content_policy_fallbacks"),
-        **_all("a list of fallbacks is as long as it is", "max_fallbacks"),
         **_all(_TAGS, "enable_tag_filtering tag_filtering_match_any tag_routing_prefix"),
         **_all(_BUDGET, "provider_budget_config"),
-        **_all(_REDIS, "redis_host redis_port redis_password redis_url redis_db redis_username"),
         **_all(_CACHE, "cache_responses cache_kwargs caching_groups client_ttl"),
         **_all(_DEFAULTS, "default_litellm_params"),
-        **_all(_LIMIT, "default_max_parallel_requests default_priority polling_interval"),
+        **_all("calls do not wait in a queue", "default_priority polling_interval"),
         **_all(_HEALTH, "enable_health_check_routing health_check_staleness_threshold"),
         **_all("a stream that broke ends in an error", "enable_mid_stream_fallback_continuation"),
         **_all(_TRANSLATION, "fallback_on_unsupported_params"),

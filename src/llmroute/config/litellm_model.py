@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from pydantic import Field, SecretStr
 
-from llmroute.config.model import Settings, Strategy
+from llmroute.config.model import Settings
+from llmroute.routing.select import Strategy
 
 __all__ = [
     "STRATEGIES",
@@ -92,7 +93,7 @@ class LitellmParams(Settings):
     tpm: int | None = Field(None, gt=0)
     """Tokens a minute: the weight, where no entry has a weight or an `rpm`; a limit likewise."""
     max_parallel_requests: int | None = Field(None, gt=0)
-    """Requests the deployment takes at once; not enforced in this version."""
+    """Requests that are under way there at once; what is more goes elsewhere."""
     use_in_pass_through: bool = False
     """Serve what comes in under `/anthropic` and names no alias."""
     input_cost_per_token: float | None = Field(None, ge=0)
@@ -158,10 +159,15 @@ class LitellmSettings(Settings):
     fallbacks: list[Any] | None = None
     """Aliases to go on with, by alias or `"*"`; `router_settings` stands above it."""
     context_window_fallbacks: list[Any] | None = None
-    """The alias to use instead when a prompt is too long, by alias; without effect in this
-    version."""
+    """Aliases to go on with when a prompt is too long, likewise."""
+    content_policy_fallbacks: list[Any] | None = None
+    """Aliases to go on with when the model refuses to answer, likewise."""
     default_fallbacks: list[str] | None = None
     """The fallbacks of every alias that has none."""
+    max_fallbacks: int | None = Field(None, ge=0)
+    """The most of them that an alias has; those beyond are left out."""
+    allowed_fails: int | None = Field(None, ge=0)
+    """Faults (5xx) in a row that are forgiven before a deployment is left alone."""
     enable_azure_ad_token_refresh: bool = False
     """Foundry deployments without any credential use the identity of the machine this runs on."""
     json_logs: bool = False
@@ -174,8 +180,10 @@ class RouterSettings(Settings):
     """`router_settings`."""
 
     routing_strategy: RoutingStrategy = "simple-shuffle"
-    """How the next deployment is chosen among those of equal `order`; in this version all are taken
-    as `simple-shuffle`."""
+    """How the next deployment is chosen among those of equal `order`: `simple-shuffle` draws by
+    weight, `least-busy` takes the one with the fewest calls under way, `latency-based-routing` the
+    one that answers soonest, `cost-based-routing` the cheapest; the two that go by usage are taken
+    as `least-busy`."""
     num_retries: int | None = Field(None, ge=0)
     """Further attempts at the same deployment."""
     retry_after: float | None = Field(None, ge=0)
@@ -191,17 +199,40 @@ class RouterSettings(Settings):
     fallbacks: list[Any] | None = None
     """Aliases to go on with, by alias or `"*"`."""
     context_window_fallbacks: list[Any] | None = None
-    """The alias to use instead when a prompt is too long, by alias; without effect in this
-    version."""
+    """Aliases to go on with when a prompt is too long, likewise."""
+    content_policy_fallbacks: list[Any] | None = None
+    """Aliases to go on with when the model refuses to answer, likewise."""
     default_fallbacks: list[str] | None = None
     """The fallbacks of every alias that has none."""
+    max_fallbacks: int | None = Field(None, ge=0)
+    """The most of them that an alias has; those beyond are left out."""
+    allowed_fails: int | None = Field(None, ge=0)
+    """Faults (5xx) in a row that are forgiven before a deployment is left alone."""
     model_group_alias: dict[str, Any] | None = None
     """Further names: `name: alias`, or `name: {model: alias, hidden: true}`."""
     enable_pre_call_checks: bool = False
-    """With it, `rpm` and `tpm` are limits; not enforced in this version."""
+    """With it, `rpm` and `tpm` are limits."""
     optional_pre_call_checks: list[str] | None = None
-    """With `enforce_model_rate_limits` among them, `rpm` and `tpm` are limits; not enforced in this
-    version."""
+    """With `enforce_model_rate_limits` among them, `rpm` and `tpm` are limits."""
+    default_max_parallel_requests: int | None = Field(None, gt=0)
+    """The `max_parallel_requests` of deployments that have none."""
+    retry_policy: dict[str, Any] | None = None
+    """Retries by kind of error: none for what has 0, and the largest number for all the others."""
+    redis_url: SecretStr | None = None
+    """Where several proxies keep together what they know of deployments and conversations:
+    `redis://…`, or `rediss://…` for TLS."""
+    redis_host: str | None = Field(None, min_length=1)
+    """The same in parts, of which this is the host."""
+    redis_port: int = Field(6379, gt=0, le=65_535)
+    """The port there."""
+    redis_username: str | None = None
+    """The user."""
+    redis_password: SecretStr | None = None
+    """The user's password."""
+    redis_db: int = Field(0, ge=0)
+    """The number of the database."""
+    redis_ssl: bool = False
+    """Whether it is spoken to by TLS."""
 
 
 class GeneralSettings(Settings):

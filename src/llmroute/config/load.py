@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path as FilePath
-from typing import Any
+from typing import Any, NamedTuple
 
 from llmroute.config import environment, native
 from llmroute.config.document import Document, Path, Source, from_data, from_yaml
@@ -17,12 +18,20 @@ from llmroute.errors import ConfigError, Problem
 __all__ = ["load_dict", "load_env", "load_file"]
 
 
-def load_file(path: str | os.PathLike[str], environ: Mapping[str, str] | None = None) -> Config:
+def load_file(
+    path: str | os.PathLike[str],
+    environ: Mapping[str, str] | None = None,
+    *,
+    credentials: bool = True,
+) -> Config:
     """Read a YAML file in either dialect, with what it includes.
 
     Args:
         path: The file.
         environ: Where variables are looked up; this process's environment if left out.
+        credentials: Whether the credentials must exist.  If not, a placeholder stands for one that
+            is left out or refers to nothing, nothing is shared, and all else is checked as ever:
+            such a configuration is to look at, and not to serve.
 
     Raises:
         ConfigError: With every problem of every file at once.
@@ -32,7 +41,8 @@ def load_file(path: str | os.PathLike[str], environ: Mapping[str, str] | None = 
         text = _read(FilePath(name))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError([Problem(name, 0, "", _why(error))]) from None
-    return _config(name, from_yaml(text, name), FilePath(name).parent, environ)
+    main = _Main(name, from_yaml(text, name), FilePath(name).parent, [name])
+    return _config(main, environ, credentials=credentials)
 
 
 def load_dict(data: Mapping[str, Any], environ: Mapping[str, str] | None = None) -> Config:
@@ -41,7 +51,7 @@ def load_dict(data: Mapping[str, Any], environ: Mapping[str, str] | None = None)
     Raises:
         ConfigError: With every problem at once; there are no lines.
     """
-    return _config("<dict>", from_data(data, "<dict>"), FilePath(), environ)
+    return _config(_Main("<dict>", from_data(data, "<dict>"), FilePath(), []), environ)
 
 
 def load_env(environ: Mapping[str, str] | None = None) -> Config:
@@ -53,9 +63,25 @@ def load_env(environ: Mapping[str, str] | None = None) -> Config:
     return environment.config(os.environ if environ is None else environ)
 
 
-def _config(name: str, main: Source, folder: FilePath, environ: Mapping[str, str] | None) -> Config:
-    included = _included(name, main, folder)
-    document = Document(name, main)
+class _Main(NamedTuple):
+    """What a configuration begins with.
+
+    Attributes:
+        name: The file, or what stands for it.
+        source: What it holds.
+        folder: Where the names of other files start.
+        files: The files that were opened so far; those opened later are added.
+    """
+
+    name: str
+    source: Source
+    folder: FilePath
+    files: list[str]
+
+
+def _config(main: _Main, environ: Mapping[str, str] | None, *, credentials: bool = True) -> Config:
+    included = _included(main)
+    document = Document(main.name, main.source, credentials=credentials)
     for source in included:
         document.merge(source)
     data = document.data
@@ -67,11 +93,12 @@ def _config(name: str, main: Source, folder: FilePath, environ: Mapping[str, str
         document.wrong((theirs[0],), f"is LiteLLM's, and {ours[0]} is not; use one dialect")
     if not data or (ours and theirs):
         document.check()
-    environ = resolve(
-        document,
-        os.environ if environ is None else environ,
-        lambda file: _read(folder / file),
-    )
+
+    def read(file: str) -> str:
+        main.files.append(os.fspath(main.folder / file))
+        return _read(main.folder / file)
+
+    environ = resolve(document, os.environ if environ is None else environ, read)
     if theirs:
         # Here and not at the top: it takes a while to import, and no other file needs it.
         from llmroute.config import litellm
@@ -80,14 +107,14 @@ def _config(name: str, main: Source, folder: FilePath, environ: Mapping[str, str
     else:
         config = native.read(document, environ)
     document.check()
-    return config
+    return replace(config, files=tuple(dict.fromkeys(main.files)))
 
 
-def _included(name: str, main: Source, folder: FilePath) -> list[Source]:
+def _included(main: _Main) -> list[Source]:
     """Read the files that `include` names, and those that they name in turn."""
-    opened = {os.path.normpath(name)}
+    opened = {os.path.normpath(main.name)}
     sources: list[Source] = []
-    waiting = [(main, folder)]
+    waiting = [(main.source, main.folder)]
     while waiting:
         source, here = waiting.pop(0)
         value = source.data.pop("include", None)
@@ -103,6 +130,7 @@ def _included(name: str, main: Source, folder: FilePath) -> list[Source]:
                 source.problems[path] = "is included already"
                 continue
             opened.add(os.path.normpath(target))
+            main.files.append(os.fspath(target))
             try:
                 found = from_yaml(_read(target), os.fspath(target))
             except (OSError, UnicodeDecodeError) as error:

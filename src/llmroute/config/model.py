@@ -5,19 +5,33 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal, TypeAlias
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
-from llmroute.errors import Problem
+from llmroute.config.origin import Origin
+from llmroute.config.validation import meant
+from llmroute.errors import Problem, Remedy
 from llmroute.providers import Deployment
 from llmroute.routing.plan import Policy
+from llmroute.routing.remedies import Rule
+from llmroute.routing.select import Strategy
 
-__all__ = ["Alias", "Config", "Price", "Routing", "Server", "Settings", "Strategy"]
-
-Strategy: TypeAlias = Literal["listed", "weighted", "least_busy", "lowest_latency", "lowest_price"]
+__all__ = [
+    "Alias",
+    "Config",
+    "ErrorRule",
+    "Hedge",
+    "Price",
+    "Routing",
+    "Server",
+    "Settings",
+    "Sharing",
+]
 
 _POLICY = Policy()
+_STORES = ("redis", "rediss", "unix")
 
 
 class Settings(BaseModel):
@@ -29,6 +43,40 @@ class Settings(BaseModel):
     )
 
 
+def _store_address(value: SecretStr) -> SecretStr:
+    scheme, _, rest = value.get_secret_value().partition("://")
+    if not rest or scheme not in _STORES:
+        near = meant(scheme, _STORES)
+        raise ValueError(f"must start with redis://, rediss:// or unix://{near}")
+    try:
+        parts = urlsplit(value.get_secret_value())
+        usable = bool(parts.path if scheme == "unix" else parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ValueError("is not an address")
+    return value
+
+
+class Hedge(Settings):
+    """A second attempt beside one that is slow; the answer that comes first is taken.
+
+    For short calls that are not streamed, as clients make them on the side, and where there is
+    another deployment that could answer.
+    """
+
+    after: float = Field(gt=0)
+    """Seconds without an answer after which the second attempt is made."""
+    max_tokens: int = Field(1024, gt=0)
+    """The largest `max_tokens` of a call that this is done for."""
+    max_input_tokens: int = Field(8000, gt=0)
+    """The longest prompt, in tokens, that it is done for."""
+    max_cost: float = Field(0.01, gt=0)
+    """The most that a second attempt may cost, in US dollars."""
+    max_share: float = Field(0.05, gt=0, le=1)
+    """The largest share of the calls that it is done for."""
+
+
 class Alias(Settings):
     """A model name that callers ask for; a `*` in it stands for any text."""
 
@@ -36,12 +84,28 @@ class Alias(Settings):
     """The deployments that serve it, in order of preference; a single name will do."""
     fallbacks: tuple[str, ...] = ()
     """Aliases to go on with when every deployment failed, in order."""
-    when_too_long: str | None = None
-    """The alias to use instead when a prompt is too long for this one; without effect in this
-    version."""
+    when_too_long: tuple[str, ...] = ()
+    """Aliases to go on with when a prompt is too long for this one, in order."""
+    when_refused: tuple[str, ...] = ()
+    """Aliases to go on with when the model refuses to answer, in order."""
     strategy: Strategy = "listed"
-    """How the next deployment is chosen among those of equal `order`; in this version all but
-    `listed` are taken as `weighted`."""
+    """How the next deployment is chosen among those of equal `order`: as they are listed, drawn by
+    weight, the one with the fewest calls under way, the one that answers soonest, or the
+    cheapest."""
+    affinity: bool | None = None
+    """Whether a conversation stays with the deployment that holds its prompt cache; as `routing`
+    says if left out."""
+    timeout: float | None = Field(None, gt=0)
+    """Seconds until an answer must begin, in place of the deployments' own `timeout`."""
+    stream_timeout: float | None = Field(None, gt=0)
+    """The same for streamed answers, in place of their `stream_timeout`."""
+    silence_timeout: float | None = Field(None, gt=0)
+    """Seconds that an answer which has begun may pause, in place of their `silence_timeout`."""
+    total_timeout: float | None = Field(None, gt=0)
+    """Seconds from a call's arrival until its answer must be whole, in place of their
+    `total_timeout`."""
+    hedge: Hedge | None = None
+    """A second attempt beside a slow one; left out, none is made."""
     hidden: bool = False
     """Keep it out of `/v1/models`; it can be asked for all the same."""
     display_name: str | None = None
@@ -54,24 +118,71 @@ class Alias(Settings):
     """The longest answer, in tokens, as told to clients."""
 
 
+class ErrorRule(Settings):
+    """What an upstream's error means, in place of what it is taken for."""
+
+    remedy: Literal["nothing", "elsewhere", "time"]
+    """What can help: `nothing`, another deployment (`elsewhere`), or the same one later
+    (`time`)."""
+    cooldown: float | None = Field(None, ge=0)
+    """Seconds that the deployment is left alone; `routing.cooldown` if left out, and not at all
+    with 0."""
+
+    def rule(self) -> Rule:
+        """The same as a row for `llmroute.routing.remedies`."""
+        return Rule(Remedy(self.remedy), self.cooldown)
+
+
 class Routing(Settings):
     """How hard to try, and in which order."""
 
     strategy: Strategy = "listed"
     """The `strategy` of every alias that names none."""
+    affinity: bool = _POLICY.affinity
+    """Whether a conversation stays with the deployment that holds its prompt cache, for as long as
+    that lives."""
+    waiting: float = Field(_POLICY.waiting, ge=0)
+    """What a second of a person's waiting is worth, in US dollars: a deployment that holds the
+    prompt cache is waited for as long as that costs less than writing the prompt anew elsewhere."""
     retries: int | None = Field(_POLICY.retries, ge=0)
-    """Further attempts at the same deployment; left out, none over HTTP, where clients retry by
-    themselves, and 2 in Python."""
+    """Further attempts at the same deployment, once the others have been tried; left out, 2 in
+    Python, and over HTTP, where clients retry by themselves, 1 if there are several deployments
+    and else none."""
     backoff: float = Field(_POLICY.backoff, ge=0)
-    """Seconds to wait before the first of them; doubled for each one after."""
+    """The longest wait before the first of them, in seconds; doubled for each one after.  The wait
+    itself is drawn between nothing and that."""
+    longest_backoff: float = Field(_POLICY.longest_backoff, ge=0)
+    """Seconds at which the doubling ends."""
     patience: float = Field(_POLICY.patience, ge=0)
-    """The longest wait, in seconds, that a caller is asked to sit through."""
+    """Seconds from a call's arrival within which a further attempt may be waited for."""
     cooldown: float = Field(_POLICY.cooldown, ge=0)
-    """Seconds that a deployment which failed is left alone."""
+    """Seconds that a deployment which failed is left alone, if there is another; doubled each time
+    that it fails again when they are over.  With 0, none is."""
+    longest_cooldown: float = Field(_POLICY.longest_cooldown, ge=0)
+    """Seconds at which that doubling ends."""
+    allowed_failures: int = Field(_POLICY.allowed_failures, ge=0)
+    """Faults (5xx) in a row that are forgiven before that; a 429, a 529 and a connection that does
+    not come about count at once."""
+    errors: dict[str, ErrorRule] = Field(default_factory=dict)
+    """What an upstream's error means, by its `error_code`, its `type` or its status: a `remedy`, or
+    a mapping of `remedy` and `cooldown`."""
 
     def policy(self) -> Policy:
         """The part of it that decides on attempts."""
-        return Policy(self.retries, self.backoff, self.patience, self.cooldown)
+        rules = {name: error.rule() for name, error in self.errors.items()}
+        settings = self.model_dump(exclude={"strategy", "errors"})
+        return Policy(**settings, errors=MappingProxyType(rules))
+
+
+class Sharing(Settings):
+    """What stands at the top of a native file, beside its sections."""
+
+    store: Annotated[SecretStr, AfterValidator(_store_address)] | None = None
+    """Where several proxies keep together what they know of deployments and conversations:
+    `redis://[[USER]:PASSWORD@]HOST[:PORT][/NUMBER]`, `rediss://` for TLS, or `unix://PATH`.  Left
+    out, each process knows its own."""
+    store_prefix: str = Field("llmroute:", min_length=1)
+    """How the names of what is kept there begin."""
 
 
 class Server(Settings):
@@ -111,7 +222,7 @@ class Price(Settings):
     """The model whose list price holds where none is given."""
 
 
-def _nothing() -> Mapping[str, Price]:
+def _nothing() -> Mapping[str, Any]:
     return MappingProxyType({})
 
 
@@ -125,9 +236,14 @@ class Config:
         server: The proxy's own settings; not used in process.
         policy: How hard to try.
         prices: Overrides of the list price, by deployment.
+        groups: Of deployments made of one block with several keys, the block's name by theirs.
+        origins: Where each deployment stands, and each of its settings.
+        store: The address of what several proxies share; `None` where each knows its own.
+        store_prefix: How the names of what is kept there begin.
         warnings: What is not as the file says, and does no harm.
         found: What was found in the environment, a line each, where there is no file.
         source: The file, or `<dict>` or `<environment>`.
+        files: Every file it was read from, that of `source` first, those of its secrets included.
     """
 
     deployments: Mapping[str, Deployment]
@@ -135,10 +251,15 @@ class Config:
     server: Server = field(default_factory=Server)
     policy: Policy = field(default_factory=Policy)
     prices: Mapping[str, Price] = field(default_factory=_nothing)
+    groups: Mapping[str, str] = field(default_factory=_nothing)
+    origins: Mapping[str, Origin] = field(default_factory=_nothing)
+    store: SecretStr | None = None
+    store_prefix: str = "llmroute:"
     warnings: tuple[Problem, ...] = ()
     found: tuple[str, ...] = ()
     source: str = "<dict>"
+    files: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("deployments", "aliases", "prices"):
+        for name in ("deployments", "aliases", "prices", "groups", "origins"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))

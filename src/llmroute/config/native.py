@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
-from llmroute.config import aws, google
+from pydantic import SecretStr
+
+from llmroute.config import aws, azure, google
 from llmroute.config.document import Document, Path
 from llmroute.config.environment import master_key
-from llmroute.config.extras import check_installed
-from llmroute.config.later import warn_of_length, warn_of_limits, warn_of_strategy
-from llmroute.config.model import Alias, Config, Routing, Server
+from llmroute.config.extras import check_installed, check_store
+from llmroute.config.model import Alias, Config, ErrorRule, Hedge, Routing, Server, Sharing
+from llmroute.config.origin import Origin
 from llmroute.config.provider_names import PLANNED, refusal
+from llmroute.config.references import placeholder
 from llmroute.config.validation import (
     check_headers,
     meant,
@@ -27,8 +31,14 @@ from llmroute.routing.aliases import Aliases
 
 __all__ = ["TOP", "read"]
 
-TOP = ("deployments", "aliases", "routing", "server", "include")
+_SECTIONS = ("deployments", "aliases", "routing", "server", "include")
+TOP = (*_SECTIONS, *Sharing.model_fields)
 _SOME_NAME = frozenset({"api-key", "authorization", "x-api-key"})
+# What tells `NAME#2` from `NAME`.
+_OF_SEVERAL = "#"
+# What of an alias's settings names other aliases.
+_OTHERS = ("fallbacks", "when_too_long", "when_refused")
+_ERROR_NAME = re.compile(r"[a-z][a-z0-9_]*|[45][0-9][0-9]")
 
 
 def read(document: Document, environ: Mapping[str, str]) -> Config:
@@ -36,51 +46,138 @@ def read(document: Document, environ: Mapping[str, str]) -> Config:
     data = document.data
     for name in data.keys() - set(TOP):
         document.wrong((name,), f"unknown setting{meant(name, TOP)}")
-    routing = validated(
-        document, Routing, section(document, data.get("routing"), ("routing",)), ("routing",)
-    )
+    routing = _routing(document)
     server = validated(
         document, Server, section(document, data.get("server"), ("server",)), ("server",)
     )
-    routing, server = routing or Routing(), server or Server()
-    warn_of_strategy(document, routing.strategy, ("routing", "strategy"))
+    server = server or Server()
     declared = section(document, data.get("deployments"), ("deployments",))
-    deployments = _deployments(document, declared, environ)
-    aliases = _aliases(document, declared, deployments, routing)
+    blocks = _Blocks(document, environ)
+    for name, value in declared.items():
+        blocks.add(name, value)
+    aliases = _Aliases(document, declared, blocks, routing).read()
     if not declared:
         document.wrong(("deployments",), "no models: name at least one deployment")
     elif not aliases and not document.is_wrong(("aliases",)):
         document.wrong(("aliases",), "no aliases: say which names callers may ask for")
     key = master_key(document, environ, [(("server", "master_key"), server.master_key)])
+    own = {name: data[name] for name in Sharing.model_fields if name in data}
+    sharing = validated(document, Sharing, own, ()) or Sharing()
+    check_store(document, sharing.store, ("store",))
     return Config(
-        deployments=deployments,
+        deployments=blocks.deployments,
         aliases=aliases,
         server=server.model_copy(update={"master_key": key}),
         policy=routing.policy(),
+        groups=blocks.groups,
+        origins=blocks.origins,
+        store=sharing.store if document.credentials else None,
+        store_prefix=sharing.store_prefix,
         warnings=document.warnings,
         source=document.name,
     )
 
 
-def _deployments(
-    document: Document, declared: Mapping[str, Any], environ: Mapping[str, str]
-) -> dict[str, Deployment]:
-    deployments = {}
-    for name, value in declared.items():
+def _routing(document: Document) -> Routing:
+    at: Path = ("routing",)
+    given = dict(section(document, document.data.get("routing"), at))
+    errors = given.pop("errors", None)
+    routing = validated(document, Routing, given, at, known=("errors",)) or Routing()
+    rules = {}
+    here = (*at, "errors")
+    for name, value in section(document, errors, here).items():
+        if not _ERROR_NAME.fullmatch(name):
+            text = "is neither an error's code or type nor a status from 400 to 599"
+            document.wrong((*here, name), text)
+        is_short = not isinstance(value, dict)
+        origins = {"remedy": (*here, name)} if is_short else None
+        rule = validated(
+            document,
+            ErrorRule,
+            {"remedy": value} if is_short else value,
+            (*here, name),
+            origins=origins,
+        )
+        if rule is not None:
+            rules[name] = rule
+    return routing.model_copy(update={"errors": rules})
+
+
+class _Blocks:
+    """The blocks under `deployments`, and what becomes of them.
+
+    Attributes:
+        deployments: By name.
+        groups: Of those made of one block with several keys, the block's name by theirs.
+        origins: Where each of them stands.
+        members: The deployments made of each block, by the block's name.
+    """
+
+    def __init__(self, document: Document, environ: Mapping[str, str]) -> None:
+        self.deployments: dict[str, Deployment] = {}
+        self.groups: dict[str, str] = {}
+        self.origins: dict[str, Origin] = {}
+        self.members: dict[str, list[str]] = {}
+        self._document = document
+        self._environ = environ
+
+    def add(self, name: str, value: Any) -> None:
+        """Read one block; what is wrong with it is the document's."""
         at: Path = ("deployments", name)
         if not (name.isascii() and name.isprintable() and name.strip() == name and name):
-            document.wrong(at, "a deployment's name goes into a header: it must be plain ASCII")
-        settings = section(document, value, at)
+            text = "a deployment's name goes into a header: it must be plain ASCII"
+            self._document.wrong(at, text)
+        elif _OF_SEVERAL in name:
+            text = "a # stands between a name and the number of one of its api_keys; leave it out"
+            self._document.wrong(at, text)
+        settings = section(self._document, value, at)
         if settings is not value and value is not None:
-            continue
-        deployment = _deployment(document, settings, at, environ)
-        if deployment is not None:
-            deployments[name] = deployment
-    return deployments
+            return
+        if "api_keys" not in settings:
+            self._make(name, name, settings, at, {})
+            return
+        rest = {n: v for n, v in settings.items() if n != "api_keys"}
+        for index, key in enumerate(self._keys(settings, at)):
+            place = {"api_key": (*at, "api_keys", index)}
+            one = f"{name}{_OF_SEVERAL}{index + 1}"
+            self._make(one, name, {**rest, "api_key": key}, at, place)
+
+    def _keys(self, settings: Mapping[str, Any], at: Path) -> list[Any]:
+        """Return the keys of a block that has several."""
+        document, keys = self._document, settings["api_keys"]
+        if "api_key" in settings:
+            document.wrong((*at, "api_keys"), "stands beside api_key; one of them is too many")
+        if not isinstance(keys, list):
+            document.wrong((*at, "api_keys"), "must be a list")
+        elif not keys:
+            document.wrong((*at, "api_keys"), "must not be empty")
+        else:
+            for index, key in enumerate(keys):
+                if key in keys[:index]:
+                    document.warn((*at, "api_keys", index), "is in the list already")
+            return keys
+        return []
+
+    def _make(
+        self, name: str, block: str, settings: dict[str, Any], at: Path, origins: dict[str, Path]
+    ) -> None:
+        deployment = _deployment(self._document, settings, at, origins, self._environ)
+        if deployment is None:
+            return
+        self.deployments[name] = deployment
+        self.members.setdefault(block, []).append(name)
+        if name != block:
+            self.groups[name] = block
+        places = {setting: (*at, setting) for setting in settings} | origins
+        self.origins[name] = self._document.origin(at, places)
 
 
 def _deployment(
-    document: Document, settings: dict[str, Any], at: Path, environ: Mapping[str, str]
+    document: Document,
+    settings: dict[str, Any],
+    at: Path,
+    origins: Mapping[str, Path],
+    environ: Mapping[str, str],
 ) -> Deployment | None:
     place = (*at, "provider")
     provider = settings.get("provider")
@@ -97,7 +194,9 @@ def _deployment(
         settings = aws.completed(settings, environ)
     elif provider == "vertex":
         settings = google.completed(settings, environ)
-    deployment = validated(document, model, settings, at)
+    elif provider == "foundry" and not document.credentials:
+        settings = azure.with_placeholder(settings)
+    deployment = validated(document, model, settings, at, origins=origins)
     if deployment is None:
         return None
     if isinstance(deployment, BedrockDeployment):
@@ -105,67 +204,92 @@ def _deployment(
     elif isinstance(deployment, VertexDeployment):
         google.check(document, deployment, at)
     check_headers(document, deployment.headers, (*at, "headers"))
-    _check_credential(document, deployment, settings, at)
+    if "api_key" in settings and "auth_token" in settings:
+        document.wrong((*at, "auth_token"), "stands beside api_key; one of them is too many")
+    elif _lacks_key(deployment, settings):
+        if not document.credentials:
+            key = SecretStr(placeholder("api_key"))
+            return deployment.model_copy(update={"api_key": key})
+        document.wrong((*at, "api_key"), "required, and not given")
     check_installed(document, deployment, at)
-    places = {name: (*at, name) for name, value in settings.items() if value is not None}
-    warn_of_limits(document, places)
     return deployment
 
 
-def _check_credential(
-    document: Document, deployment: Deployment, settings: Mapping[str, Any], at: Path
-) -> None:
-    if "api_key" in settings and "auth_token" in settings:
-        document.wrong((*at, "auth_token"), "stands beside api_key; one of them is too many")
-    elif deployment.key_required and not (
+def _lacks_key(deployment: Deployment, settings: Mapping[str, Any]) -> bool:
+    return deployment.key_required and not (
         "api_key" in settings
         or "auth_token" in settings
         or deployment.base_url  # a server of one's own may ask for none
         or deployment.forward_client_auth
         or any(name.lower() in _SOME_NAME for name in deployment.headers)
-    ):
-        document.wrong((*at, "api_key"), "required, and not given")
+    )
 
 
-def _aliases(
-    document: Document,
-    declared: Mapping[str, Any],
-    deployments: Mapping[str, Deployment],
-    routing: Routing,
-) -> dict[str, Alias]:
-    given = section(document, document.data.get("aliases"), ("aliases",))
-    known = Aliases(given)
-    aliases = {}
-    for name, value in given.items():
+class _Aliases:
+    """The reading of `aliases`."""
+
+    def __init__(
+        self, document: Document, declared: Mapping[str, Any], blocks: _Blocks, routing: Routing
+    ) -> None:
+        self._document = document
+        self._declared = declared
+        self._blocks = blocks
+        self._routing = routing
+        self._given = section(document, document.data.get("aliases"), ("aliases",))
+        self._known = Aliases(self._given)
+
+    def read(self) -> dict[str, Alias]:
+        """Return the aliases that can be used."""
+        read = {name: self._alias(name, value) for name, value in self._given.items()}
+        return {name: alias for name, alias in read.items() if alias is not None}
+
+    def _alias(self, name: str, value: Any) -> Alias | None:
+        document = self._document
         at: Path = ("aliases", name)
         if name.count("*") > 1:
             document.wrong(at, "may have one *")
-        settings = value if isinstance(value, dict) else {"deployments": value}
+        settings = dict(value) if isinstance(value, dict) else {"deployments": value}
         place = (*at, "deployments") if isinstance(value, dict) else at
-        chosen = names(document, settings.get("deployments"), place)
-        for path, deployment in chosen:
-            _check_deployment(document, path, deployment, declared, given)
-            template = deployments[deployment].model if deployment in deployments else None
-            if template and "*" in template and "*" not in name:
-                document.wrong(path, "its model has a *, and this alias has none to put there")
-        fallbacks = names(document, settings.get("fallbacks"), (*at, "fallbacks"))
-        too_long = names(document, settings.get("when_too_long"), (*at, "when_too_long"))
-        for path, other in (*fallbacks, *too_long):
-            _check_alias(document, path, other, known, given)
-        for path, _ in too_long:
-            warn_of_length(document, path)
-        if "strategy" in settings:
-            warn_of_strategy(document, settings["strategy"], (*at, "strategy"))
-        alias_settings = {**settings, "deployments": [n for _, n in chosen]}
-        if "fallbacks" in settings:
-            alias_settings["fallbacks"] = [n for _, n in fallbacks]
-        if isinstance(value, dict) and "deployments" not in value:
-            del alias_settings["deployments"]
-        alias_settings.setdefault("strategy", routing.strategy)
-        alias = validated(document, Alias, alias_settings, at, origins={"deployments": place})
-        if alias is not None:
-            aliases[name] = alias
-    return aliases
+        if "deployments" in settings:
+            settings["deployments"] = self._deployments(name, settings["deployments"], place)
+        for setting in _OTHERS:
+            if setting in settings:
+                here = (*at, setting)
+                others = names(document, settings[setting], here)
+                for path, other in others:
+                    self._check_other(path, other, name)
+                settings[setting] = [other for _, other in others]
+        hedge = settings.pop("hedge", None)
+        if hedge is not None:
+            here = (*at, "hedge")
+            given = section(document, hedge, here)
+            hedge = validated(document, Hedge, given, here) if given is hedge else None
+        settings.setdefault("strategy", self._routing.strategy)
+        origins = {"deployments": place}
+        alias = validated(document, Alias, settings, at, origins=origins, known=("hedge",))
+        return alias.model_copy(update={"hedge": hedge}) if alias and hedge else alias
+
+    def _deployments(self, alias: str, value: Any, at: Path) -> list[str]:
+        chosen = []
+        for path, name in names(self._document, value, at):
+            _check_deployment(self._document, path, name, self._declared, self._given)
+            members = self._blocks.members.get(name, [name])
+            made = self._blocks.deployments.get(members[0])
+            if made and "*" in (made.model or "") and "*" not in alias:
+                text = "its model has a *, and this alias has none to put there"
+                self._document.wrong(path, text)
+            chosen += members
+        return chosen
+
+    def _check_other(self, path: Path, name: str, alias: str) -> None:
+        document = self._document
+        if "*" in name:
+            document.wrong(path, "must be one model's name, without a *")
+        elif name == alias:
+            document.wrong(path, "is this alias itself")
+        elif self._known.find(name) is None:
+            shown = quoted(document, path, name)
+            document.wrong(path, f"no alias matches {shown}{meant(name, self._given)}")
 
 
 def _check_deployment(
@@ -182,13 +306,3 @@ def _check_deployment(
         document.wrong(path, f"{shown} is an alias; here stands a deployment, or use fallbacks")
     else:
         document.wrong(path, f"no deployment is named {shown}{meant(name, declared)}")
-
-
-def _check_alias(
-    document: Document, path: Path, name: str, known: Aliases, given: Mapping[str, Any]
-) -> None:
-    if "*" in name:
-        document.wrong(path, "must be one model's name, without a *")
-    elif known.find(name) is None:
-        shown = quoted(document, path, name)
-        document.wrong(path, f"no alias matches {shown}{meant(name, given)}")

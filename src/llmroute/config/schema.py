@@ -21,7 +21,7 @@ from llmroute.config.litellm_model import (
     ModelInfo,
     RouterSettings,
 )
-from llmroute.config.model import Alias, Routing, Server
+from llmroute.config.model import Alias, ErrorRule, Hedge, Routing, Server, Sharing
 from llmroute.providers import PROVIDERS
 
 __all__ = ["attribute_docs", "cloud_schemas", "json_schema"]
@@ -62,8 +62,9 @@ def json_schema() -> dict[str, Any]:
             {"anyOf": [{"type": "string"}, _NAMES, _alias()]},
             "What callers ask for, by name or pattern: a deployment, a list of them, or settings.",
         ),
-        "routing": _object(Routing),
+        "routing": _routing(),
         "server": _object(Server),
+        **_object(Sharing)["properties"],
     }
     params = _object(LitellmParams, "litellm_params")
     for own in cloud_schemas().values():
@@ -121,9 +122,8 @@ def _object(model: type[BaseModel], section: str = "") -> dict[str, Any]:
 def _setting(schema: dict[str, Any], doc: str | None) -> dict[str, Any]:
     """Return the schema of one setting as a file has it: no null, and any value a reference."""
     kept = {key: schema[key] for key in ("default",) if schema.get(key) is not None}
-    dropped = {"anyOf", "default", "description", "format", "title", "writeOnly"}
     kinds = [
-        {key: value for key, value in _inlined(kind).items() if key not in dropped}
+        _plain(_inlined(kind))
         for outer in schema.get("anyOf", [schema])
         for kind in outer.get("anyOf", [outer])
         if kind.get("type") != "null"
@@ -132,6 +132,15 @@ def _setting(schema: dict[str, Any], doc: str | None) -> dict[str, Any]:
         kinds.append(_REFERENCE)
     described = {} if doc is None else {"description": doc}
     return (kinds[0] if len(kinds) == 1 else {"anyOf": kinds}) | kept | described
+
+
+def _plain(kind: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a kind of value without what a reader of the schema has no use for."""
+    dropped = {"anyOf", "default", "description", "format", "title", "writeOnly"}
+    plain = {key: value for key, value in kind.items() if key not in dropped}
+    if isinstance(items := plain.get("items"), dict):
+        plain["items"] = _plain(items)
+    return plain
 
 
 def _inlined(kind: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -145,9 +154,19 @@ def _inlined(kind: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _alias() -> dict[str, Any]:
     schema = _object(Alias)
-    for name in ("deployments", "fallbacks"):
-        said = {"description": schema["properties"][name]["description"]}
-        schema["properties"][name] = _NAME_OR_NAMES | said
+    settings = schema["properties"]
+    for name in ("deployments", "fallbacks", "when_too_long", "when_refused"):
+        settings[name] = _NAME_OR_NAMES | {"description": settings[name]["description"]}
+    settings["hedge"] = _object(Hedge) | {"description": settings["hedge"]["description"]}
+    return schema
+
+
+def _routing() -> dict[str, Any]:
+    schema = _object(Routing)
+    rule = _object(ErrorRule)
+    errors = schema["properties"]["errors"]
+    short = {"enum": rule["properties"]["remedy"]["enum"]}
+    errors["additionalProperties"] = {"anyOf": [short, rule]}
     return schema
 
 

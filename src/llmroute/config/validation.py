@@ -36,11 +36,12 @@ _WORDS = {
     "model_type": _MAPPING,
     "list_type": "must be a list",
     "tuple_type": "must be a list",
-    "greater_than": "must be more than {gt}",
-    "greater_than_equal": "must be {ge} or more",
-    "less_than_equal": "must be {le} or less",
+    "greater_than": "must be more than {gt:g}",
+    "greater_than_equal": "must be {ge:g} or more",
+    "less_than_equal": "must be {le:g} or less",
     "literal_error": "must be {expected}",
     "too_short": "must not be empty",
+    "string_too_short": "must not be empty",
     "value_error": "{error}",
 }
 _ADDRESSES = frozenset({"api_base", "base_url"})
@@ -162,7 +163,7 @@ def _refusal(model: type[BaseModel], name: str, value: Any) -> str | None:
         needed = field.is_required() or SecretStr in kinds or name in _ADDRESSES
         return "has no value" if needed else None
     if SecretStr in kinds:
-        return _refusal_of_secret(value)
+        return _refusal_of_secret(value, sent=not name.endswith("password"))
     if kinds <= {int, float}:
         if isinstance(value, bool):
             return "must be a number"
@@ -171,12 +172,13 @@ def _refusal(model: type[BaseModel], name: str, value: Any) -> str | None:
     return None
 
 
-def _refusal_of_secret(value: Any) -> str | None:
+def _refusal_of_secret(value: Any, *, sent: bool) -> str | None:
+    """Say what is wrong with a secret, which may be `sent` in a header as it is."""
     text = value.get_secret_value() if isinstance(value, SecretStr) else value
     if isinstance(text, str):
         if not text.strip():
             return "is empty"
-        if not (text.isascii() and text.isprintable()) or " " in text:
+        if sent and (not (text.isascii() and text.isprintable()) or " " in text):
             return "holds a character that a key cannot have"
     return None
 

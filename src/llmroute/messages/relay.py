@@ -1,8 +1,8 @@
 """Passes a Messages event stream on, and reads off it what has to be known.
 
 Bytes leave as they came, whole events at a time: so an event of ours, a ping or a last error, never
-lands inside one of the upstream's.  Events are looked into only where something can be: at the
-start, and where a chunk holds the end of the message or an error.
+lands inside one of the upstream's.  Events are looked into only where something can be: up to the
+first content, and where a chunk holds the end of the message or an error.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 
+from llmroute.errors import StreamBrokenError
+from llmroute.messages.bound import container_id
 from llmroute.messages.usage import Usage
 from llmroute.wire.envelope import MALFORMED, Envelope
 from llmroute.wire.sse import Frame, encode, frames, whole_events
@@ -18,6 +20,29 @@ from llmroute.wire.sse import Frame, encode, frames, whole_events
 __all__ = ["Relay"]
 
 _decode = msgspec.json.Decoder().decode
+_check = msgspec.json.Decoder(msgspec.Raw).decode
+
+# What clients decode.  Others they pass over, and so do we.
+_OF_A_MESSAGE = frozenset(
+    {
+        b"message_start",
+        b"content_block_start",
+        b"content_block_delta",
+        b"content_block_stop",
+        b"message_delta",
+        b"message_stop",
+        b"error",
+    }
+)
+
+# Blocks that begin empty, and the member which the deltas then fill.
+_FILLED_LATER = {
+    "text": "text",
+    "thinking": "thinking",
+    "tool_use": "input",
+    "server_tool_use": "input",
+    "mcp_tool_use": "input",
+}
 
 
 class Relay:
@@ -25,12 +50,29 @@ class Relay:
 
     Attributes:
         begun: An event that is neither a ping nor an error has passed.
+        content: Some of what is answered has passed: a delta, a block that did not begin empty, or
+            the end of the message.
         complete: `message_stop` has passed.
         error: The data of an `error` event of the upstream's, once one has come.
         usage: As known so far.
+        id: The upstream's id of the message; empty until known.
+        container: The id of the container the answer was made in; empty if none is known of.
+        refused: The model refused to answer: the stop reason is `refusal`.
     """
 
-    __slots__ = ("_asked", "_tail", "_waiting", "begun", "complete", "error", "usage")
+    __slots__ = (
+        "_asked",
+        "_tail",
+        "_waiting",
+        "begun",
+        "complete",
+        "container",
+        "content",
+        "error",
+        "id",
+        "refused",
+        "usage",
+    )
 
     def __init__(self, asked: str) -> None:
         """Prepare for an answer to a call for the alias `asked`, whose name the client gets back.
@@ -42,12 +84,20 @@ class Relay:
         # The last two bytes that wait: with what comes next they may make a blank line.
         self._tail = b""
         self.begun = False
+        self.content = False
         self.complete = False
         self.error: bytes | None = None
         self.usage = Usage()
+        self.id = ""
+        self.container = ""
+        self.refused = False
 
     def feed(self, data: bytes) -> bytes:
-        """Take bytes as they came; return the events they complete, ready to be sent on."""
+        """Take bytes as they came; return the events they complete, ready to be sent on.
+
+        Raises:
+            StreamBrokenError: An event of a message is not JSON: the answer can go no further.
+        """
         waiting = self._waiting
         if waiting:
             if not whole_events(self._tail + data):
@@ -62,7 +112,7 @@ class Relay:
             data = data[:end]
         if not data:
             return b""
-        if self.begun and b"message_" not in data and b"error" not in data:
+        if self.content and b"message_" not in data and b"error" not in data and _is_sound(data):
             return data
         return b"".join([self._pass(frame) for frame in frames(data)])
 
@@ -80,23 +130,41 @@ class Relay:
         self._tail = (self._tail + data[-2:])[-2:]
 
     def _pass(self, frame: Frame) -> bytes:
-        match frame.event or _type(frame.data):
+        if not frame.data:
+            return frame.raw  # a comment, or a name alone, which is no event
+        name = frame.event or _type(frame.data)
+        if name in _OF_A_MESSAGE and not _is_json(frame.data):
+            return self._break_off(name)
+        match name:
             case b"" | b"ping":
                 pass
             case b"message_start":
                 self.begun = True
                 return self._start(frame)
-            case b"message_delta":
+            case b"content_block_start":
                 self.begun = True
-                if isinstance(usage := _object(frame.data).get("usage"), dict):
+                self.content = self.content or not _begins_empty(_object(frame.data))
+            case b"content_block_delta":
+                self.begun = self.content = True
+            case b"message_delta":
+                self.begun = self.content = True
+                event = _object(frame.data)
+                if isinstance(usage := event.get("usage"), dict):
                     self.usage = self.usage.updated(usage)
+                if isinstance(delta := event.get("delta"), dict):
+                    self._note(delta)
             case b"message_stop":
-                self.begun = self.complete = True
+                self.begun = self.content = self.complete = True
             case b"error":
                 self.error = frame.data
             case _:
                 self.begun = True
         return frame.raw
+
+    def _break_off(self, name: bytes) -> bytes:
+        if self.complete or self.error is not None:
+            return b""  # all has been said
+        raise StreamBrokenError(f"the stream holds a {name.decode()} that is not JSON")
 
     def _start(self, frame: Frame) -> bytes:
         message = _object(frame.data).get("message")
@@ -104,6 +172,9 @@ class Relay:
             return frame.raw
         if isinstance(usage := message.get("usage"), dict):
             self.usage = Usage.of(usage)
+        if isinstance(own := message.get("id"), str):
+            self.id = own
+        self._note(message)
         if message.get("model") == self._asked:
             return frame.raw
         event = Envelope.parse(frame.data)
@@ -112,6 +183,44 @@ class Relay:
         if frame.data in frame.raw:
             return frame.raw.replace(frame.data, data, 1)
         return encode(b"message_start", data)
+
+    def _note(self, members: dict[str, Any]) -> None:
+        """Take what a message, or a delta of one, says of how and where it was made."""
+        if stop_reason := members.get("stop_reason"):
+            self.refused = stop_reason == "refusal"
+        self.container = container_id(members.get("container")) or self.container
+
+
+def _begins_empty(event: dict[str, Any]) -> bool:
+    """Whether all that a `content_block_start` announces is still to come."""
+    block = event.get("content_block")
+    kind = block.get("type") if isinstance(block, dict) else None
+    member = _FILLED_LATER.get(kind) if isinstance(kind, str) else None
+    return isinstance(block, dict) and member is not None and not block.get(member)
+
+
+def _is_sound(events: bytes) -> bool:
+    """Whether all data of whole events are JSON; in doubt they are not, and have to be looked at.
+
+    An upstream, or what stands in between, may break off inside an event and go on with a page of
+    its own.  A client that is handed half an event fails where it could have asked again.  This
+    takes a microsecond an event. (Measured.)
+    """
+    if b"\r" in events:
+        return False
+    for event in events.split(b"\n\n"):
+        start = event.find(b"data:")
+        if start >= 0 and not _is_json(event[start + 5 :]):
+            return False
+    return True
+
+
+def _is_json(data: bytes) -> bool:
+    try:
+        _check(data)
+    except MALFORMED:
+        return False
+    return True
 
 
 def _object(data: bytes) -> dict[str, Any]:
@@ -124,4 +233,4 @@ def _object(data: bytes) -> dict[str, Any]:
 
 def _type(data: bytes) -> bytes:
     """Read the type from the data, for servers that send no `event:` line."""
-    return str(_object(data).get("type") or "").encode() if data else b""
+    return str(_object(data).get("type") or "").encode()

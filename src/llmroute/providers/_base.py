@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 from urllib.parse import urlsplit
@@ -35,9 +37,11 @@ __all__ = [
     "Deployment",
     "Provider",
     "UpstreamRequest",
+    "decoded",
     "event_error",
     "native_error",
     "own_headers",
+    "retry_delay",
 ]
 
 
@@ -101,22 +105,28 @@ class Deployment(BaseModel):
     """The same for streamed answers; `timeout` if left out."""
     silence_timeout: float = Field(600.0, gt=0)
     """Seconds an answer that has begun may pause."""
+    total_timeout: float | None = Field(None, gt=0)
+    """Seconds from a call's arrival until its answer must be whole; without a bound if left out."""
     order: int = 0
     """Deployments of an alias are tried by rising order."""
     weight: float | None = Field(None, ge=0)
     """Share of the calls among deployments of equal order."""
     rpm: int | None = Field(None, gt=0)
-    """Requests a minute the deployment takes; in this version its share where it has no `weight`,
-    and no limit."""
+    """Requests a minute that are sent to it; what is more goes elsewhere.  Where it has no
+    `weight`, this is its share too."""
     tpm: int | None = Field(None, gt=0)
-    """Tokens a minute the deployment takes; likewise, where it has no `rpm` either."""
+    """Tokens a minute, of prompts and answers; likewise, and its share where it has no `rpm`
+    either."""
     max_parallel_requests: int | None = Field(None, gt=0)
-    """Requests the deployment takes at once; not enforced in this version."""
+    """Requests that are under way there at once; what is more goes elsewhere."""
     forward_client_auth: bool = False
     """Send the caller's own credential (a claude.ai login, say) to this deployment's host, and the
     configured one only where the caller brought none."""
     api_key: SecretStr | None = None
     """Sent as `x-api-key`; an OAuth token (`sk-ant-oat…`) as bearer."""
+    api_keys: tuple[SecretStr, ...] = ()
+    """Several keys in place of one `api_key`; each makes a deployment of its own, `NAME#1`,
+    `NAME#2` and so on, and an alias that names `NAME` has them all, as equals."""
     auth_token: SecretStr | None = None
     """Sent as `Authorization: Bearer`."""
 
@@ -247,6 +257,8 @@ _BY_STATUS: dict[int, type[UpstreamError]] = {
     429: RateLimitedError,
     529: OverloadedError,
 }
+# Seconds that an upstream is believed to need at most.
+_LONGEST_WAIT = 86_400.0
 
 
 def native_error(status: int, headers: Headers, body: bytes) -> UpstreamError:
@@ -255,47 +267,121 @@ def native_error(status: int, headers: Headers, body: bytes) -> UpstreamError:
     The type says more than the status, but for `invalid_request_error`: servers that speak the
     format besides OpenAI's send it with a 401 or a 404 as well.
     """
-    kind, message = _error_of(body)
+    said = _said(body)
+    kind, message = said.type, said.message
     if kind in _BY_TYPE and kind != "invalid_request_error":
         cls = _BY_TYPE[kind][0]
     elif status < 400:
         cls = MisconfiguredError
     else:
         cls = _BY_STATUS.get(status, RejectedError if status < 500 else FaultError)
-    text = f"{status} {kind}".rstrip() + (f": {message}" if message else "")
-    return cls(text, status=status, headers=headers, body=body, retry_after=_retry_after(headers))
+    return cls(
+        f"{status} {kind}".rstrip() + (f": {message}" if message else ""),
+        status=status,
+        headers=headers,
+        body=body,
+        retry_after=_retry_after(headers, said),
+        type=kind,
+        code=said.code,
+    )
 
 
 def event_error(data: bytes, headers: Headers) -> UpstreamError:
     """Read the data of an `error` event with which a stream began."""
-    kind, message = _error_of(data)
-    cls, status = _BY_TYPE.get(kind, (FaultError, 500))
+    said = _said(data)
+    cls, status = _BY_TYPE.get(said.type, (FaultError, 500))
     return cls(
-        f"{kind or 'error'} at the start of the stream: {message}",
+        f"{said.type or 'error'} at the start of the stream: {said.message}",
         status=status,
         headers=headers,
         body=data,
-        retry_after=_retry_after(headers),
+        retry_after=_retry_after(headers, said),
+        type=said.type,
+        code=said.code,
     )
 
 
-def _error_of(body: bytes) -> tuple[str, str]:
+def decoded(body: bytes) -> dict[str, Any]:
+    """Return the object an error's body holds, alone or in a list; an empty one if none."""
     try:
-        error = msgspec.json.decode(body)["error"]
-        if isinstance(error, str):
-            return "", error
-        return str(error.get("type") or ""), str(error.get("message") or "")
-    except (*MALFORMED, KeyError, TypeError, AttributeError):
-        return "", ""
+        value = msgspec.json.decode(body)
+    except MALFORMED:
+        return {}
+    if isinstance(value, list) and value:
+        value = value[0]
+    return value if isinstance(value, dict) else {}
 
 
-def _retry_after(headers: Headers) -> float | None:
-    """Seconds; a date, which only the router's clock could turn into seconds, counts as unknown."""
-    for name, unit in ((b"retry-after-ms", 0.001), (b"retry-after", 1.0)):
+class _Said(NamedTuple):
+    """What the body of an error says; `delay` in seconds."""
+
+    type: str = ""
+    code: str = ""
+    message: str = ""
+    delay: float | None = None
+
+
+def _said(body: bytes) -> _Said:
+    error = decoded(body).get("error")
+    if not isinstance(error, dict):
+        return _Said(message=_word(error))
+    details = error.get("details")
+    code = details.get("error_code") if isinstance(details, dict) else None
+    return _Said(
+        _word(error.get("type")), _word(code), _word(error.get("message")), retry_delay(error)
+    )
+
+
+def _word(value: Any) -> str:
+    return str(value or "") if isinstance(value, str | int | float) else ""
+
+
+def retry_delay(error: Mapping[str, Any]) -> float | None:
+    """Return the seconds to wait by an error of Google's, if it has such a detail.
+
+    https://docs.cloud.google.com/apis/design/errors: a `RetryInfo`, with a duration as protocol
+    buffers write it: `"12.5s"`, or an object of `seconds` and `nanos`.
+    """
+    details = error.get("details")
+    for detail in details if isinstance(details, list) else []:
+        if isinstance(detail, dict) and str(detail.get("@type")).endswith("google.rpc.RetryInfo"):
+            return _duration(detail.get("retryDelay"))
+    return None
+
+
+def _duration(value: Any) -> float | None:
+    try:
+        if isinstance(value, str):
+            return _bounded(float(value.removesuffix("s")))
+        return _bounded(float(value.get("seconds", 0)) + float(value.get("nanos", 0)) / 1e9)
+    except (AttributeError, TypeError, ValueError, OverflowError):
+        return None
+
+
+def _retry_after(headers: Headers, said: _Said) -> float | None:
+    """Seconds, from whichever place tells first."""
+    asked = first(headers, b"retry-after") or ""
+    for value, unit in ((first(headers, b"retry-after-ms") or "", 0.001), (asked, 1.0)):
         try:
-            seconds = float(first(headers, name) or "") * unit
+            seconds = _bounded(float(value) * unit)
         except ValueError:
             continue
-        if math.isfinite(seconds):
-            return max(seconds, 0.0)
-    return None
+        if seconds is not None:
+            return seconds
+    # A date is read off the upstream's own clock: ours need not agree with it.
+    until, now = _date(asked), _date(first(headers, b"date") or "")
+    return said.delay if until is None or now is None else _bounded(until - now)
+
+
+def _bounded(seconds: float) -> float | None:
+    return min(max(seconds, 0.0), _LONGEST_WAIT) if math.isfinite(seconds) else None
+
+
+def _date(text: str) -> float | None:
+    """Read an HTTP date as seconds since 1970."""
+    try:
+        date = parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    # The oldest of the three formats leaves out that it is in GMT.
+    return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()

@@ -5,12 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import msgspec
-
 from llmroute.errors import UpstreamError
 from llmroute.messages.events import error_body, error_type
-from llmroute.providers._base import native_error
-from llmroute.wire.envelope import MALFORMED
+from llmroute.providers._base import decoded, native_error
 from llmroute.wire.headers import Headers
 
 __all__ = ["decoded", "is_native", "worded"]
@@ -23,17 +20,6 @@ _TOO_LONG = re.compile(
 _TOO_LARGE = re.compile(
     r"payload size exceeds|request (?:entity|body) (?:is )?too large", re.IGNORECASE
 )
-
-
-def decoded(body: bytes) -> dict[str, Any]:
-    """Return the object an error's body holds, alone or in a list; an empty one if none."""
-    try:
-        value = msgspec.json.decode(body)
-    except MALFORMED:
-        return {}
-    if isinstance(value, list) and value:
-        value = value[0]
-    return value if isinstance(value, dict) else {}
 
 
 def is_native(described: dict[str, Any]) -> bool:

@@ -28,6 +28,7 @@ from llmroute.providers._base import (
     UpstreamRequest,
     native_error,
     own_headers,
+    retry_delay,
 )
 from llmroute.providers._worded import decoded, is_native, worded
 from llmroute.wire.headers import Headers, first
@@ -212,7 +213,6 @@ def _headers(
     return [*(sent | own_headers(deployment)).items()]
 
 
-_RETRY_INFO = "type.googleapis.com/google.rpc.RetryInfo"
 # Answered with a 400, and about the deployment and not about the request.
 _NOT_HERE = re.compile(
     r"not servable|not supported in (?:the |this )?(?:region|location)", re.IGNORECASE
@@ -255,18 +255,9 @@ def _error(status: int, headers: Headers, body: bytes) -> UpstreamError:
     message = _redacted(str(error.get("message") or f"Google Cloud answered {status}"))
     if status == 400 and _NOT_HERE.search(message):
         status = 404
-    if (delay := _retry_delay(error)) is not None and first(headers, b"retry-after") is None:
+    if (delay := retry_delay(error)) is not None and first(headers, b"retry-after") is None:
         headers = [*headers, (b"retry-after", str(math.ceil(delay)).encode())]
     return worded(status, headers, message)
-
-
-def _retry_delay(error: dict[str, Any]) -> float | None:
-    details = error.get("details")
-    for detail in details if isinstance(details, list) else []:
-        if isinstance(detail, dict) and detail.get("@type") == _RETRY_INFO:
-            found = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]+)?)s", str(detail.get("retryDelay")))
-            return float(found[1]) if found else None
-    return None
 
 
 PROVIDER = Provider(

@@ -1,9 +1,4 @@
-"""The router: one path from a call to an upstream's answer, for both doors.
-
-Resolve the alias, order its deployments, then do what the plan says: try, wait, go elsewhere, give
-up.  The first real event of an answer commits: from there on it is the caller's, and is never
-replaced by another deployment's.
-"""
+"""The router: Messages requests in, answers out, over the deployments of a configuration."""
 
 from __future__ import annotations
 
@@ -19,38 +14,31 @@ import anyio
 import msgspec
 
 from llmroute.config import Config, load_dict, load_env, load_file
-from llmroute.errors import (
-    FaultError,
-    InvalidRequestError,
-    RejectedError,
-    RequestError,
-    UntranslatableError,
-    UpstreamError,
-)
+from llmroute.errors import FaultError, InvalidRequestError, UpstreamError
 from llmroute.messages.call import Call
 from llmroute.messages.catalog import ModelInfo
-from llmroute.messages.estimate import estimate
 from llmroute.messages.message import Message
-from llmroute.messages.usage import Usage
-from llmroute.observe import Attempt, Observer, Outcome, Record
+from llmroute.observe import Observer, Record
+from llmroute.providers import PROVIDERS
+from llmroute.providers.anthropic import AnthropicDeployment
 from llmroute.router.answer import Answer, Head
-from llmroute.router.attempt import Target
+from llmroute.router.dispatch import Dispatcher, Means
+from llmroute.router.explain import Explanation, explained
+from llmroute.router.health import DeploymentState
 from llmroute.router.options import Options
-from llmroute.router.routes import Routes
 from llmroute.router.stream import MessageStream
-from llmroute.routing.plan import GiveUp, Plan, Try, Wait
+from llmroute.stores import Counters, open_counters
 from llmroute.transport import Body, Reply, Transport
 from llmroute.wire.envelope import MALFORMED, Envelope
 from llmroute.wire.headers import Headers
 
-__all__ = ["Answer", "Head", "MessageStream", "Router"]
+__all__ = ["Answer", "DeploymentState", "Explanation", "Head", "MessageStream", "Router"]
 
-_RETRIES_IN_PROCESS = 2
-"""Retries of one deployment where the policy names no number and the caller is Python code, which
-does not retry by itself; as many as the Anthropic SDK makes."""
-
-# What says nothing about the deployment.
-_FAULTS_OF_THE_CALL = (RejectedError, UntranslatableError)
+# Retries of one deployment where the policy names no number: if it is the only one, and if there
+# are others. Python code does not retry by itself, so as many as the Anthropic SDK makes.
+_IN_PROCESS = (2, 2)
+# A client over HTTP does, and would multiply ours.
+_OVER_HTTP = (0, 1)
 
 # RFC 9110, section 5.6.2, in lower case; and what ends a header before its end.
 _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]+")
@@ -87,6 +75,7 @@ class Router:
         config: Config,
         *,
         transport: Transport | None = None,
+        counters: Counters | None = None,
         observers: Sequence[Observer] = (),
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
@@ -99,20 +88,44 @@ class Router:
             config: What `llmroute.config` loaded.
             transport: Sends the requests, and is closed with the router; `HttpxTransport` if left
                 out.
+            counters: What is known of the deployments and the conversations, and is closed with
+                the router; as the configuration's `store` says if left out.
             observers: Told of every call when it is over.
             clock: Seconds that only ever grow.
-            wall_clock: Seconds since 1970, for records.
+            wall_clock: Seconds since 1970, for records and for what proxies share.
             sleep: Waits between attempts.
-            draw: A number in [0, 1), for drawing deployments by weight.
+            draw: A number in [0, 1), for drawing deployments and for jitter.
+
+        Raises:
+            ConfigError: The configuration's store cannot be opened.
         """
         self.config = config
         self.observers = list(observers)
-        self._transport = transport or _default_transport()
-        self._clock = clock
-        self._wall_clock = wall_clock
-        self._sleep = sleep
-        self._routes = Routes(config, clock, draw)
-        self._targets = {name: Target(name, d, clock) for name, d in config.deployments.items()}
+        if counters is None:
+            counters = _opened(config, wall_clock)
+        self._means = Means(
+            config,
+            transport or _default_transport(),
+            counters,
+            clock=clock,
+            wall_clock=wall_clock,
+            sleep=sleep,
+            draw=draw,
+        )
+        self._dispatcher = Dispatcher(self._means, self.note, self.pass_through)
+
+    def reconfigured(self, config: Config) -> Router:
+        """Return a router for another configuration that goes on where this one is.
+
+        They share the transport, the observers and what is known of the deployments; this one may
+        still end its calls, and closing either closes both.
+        """
+        shared = self._means._asdict()
+        del shared["config"]
+        router = Router(config, **shared)
+        router.observers = self.observers
+        router._dispatcher.health.inherit(self._dispatcher.health)
+        return router
 
     @classmethod
     def from_file(cls, path: str | Path, **options: Unpack[Options]) -> Self:
@@ -154,59 +167,54 @@ class Router:
 
     async def aclose(self) -> None:
         """Close every connection."""
-        await self._transport.aclose()
+        await self._means.transport.aclose()
+        await self._means.counters.aclose()
 
-    async def send(self, call: Call, *, retries: int = 0, otherwise: str | None = None) -> Answer:
+    async def send(self, call: Call, *, otherwise: str | None = None) -> Answer:
         """Make attempts until an answer has begun.  Close the answer when done with it.
+
+        The caller is one that retries by itself, as clients over HTTP do.
 
         Args:
             call: From either door.
-            retries: Of one deployment, where the policy names no number.
             otherwise: The deployment that serves a model which no alias matches.
 
         Raises:
             UnknownAliasError: No alias matches.
             UpstreamError: No deployment answered; the most useful of what they said.
         """
-        started = self._clock()
-        record = Record(
-            at=self._wall_clock(),
-            endpoint=call.endpoint,
-            stream=call.stream,
-            key=call.key,
-            session=call.session,
-            agent=call.agent,
-            asked=call.model,
-        )
+        return await self._dispatcher.send(call, _OVER_HTTP, otherwise)
 
-        def settle(outcome: Outcome, usage: Usage, error: str) -> None:
-            record.outcome, record.usage, record.error = outcome, usage, error
-            record.duration = self._clock() - started
-            self.note(record)
+    async def _send(self, call: Call) -> Answer:
+        return await self._dispatcher.send(call, _IN_PROCESS, None)
 
-        try:
-            answer = await self._answer(call, record, retries, otherwise, settle)
-        except RequestError as error:
-            record.status = error.status
-            settle("refused", Usage(), str(error))
-            raise
-        except UpstreamError as error:
-            refused = isinstance(error, _FAULTS_OF_THE_CALL)
-            counts = call.endpoint == "count_tokens" and not isinstance(error, RejectedError)
-            estimated = _estimated(call, error, settle) if counts else None
-            if estimated is None:
-                record.status = 200 if error.event else error.status
-                settle("refused" if refused else "failed", Usage(), str(error))
-                raise
-            answer = estimated
-        except BaseException:
-            # Cancelled: the caller went away while we were still trying, and got nothing.
-            record.status = 499
-            settle("cancelled", Usage(), "")
-            raise
-        record.status, record.losses = answer.head.status, answer.head.losses
-        record.first_byte = self._clock() - started
-        return answer
+    @property
+    def pass_through(self) -> str | None:
+        """The deployment for what is no Messages request, files say.
+
+        It is one with `use_in_pass_through`, else the first of the Anthropic API; `None` if there
+        is none.
+        """
+        candidates = [
+            (not deployment.use_in_pass_through, name)
+            for name, deployment in self.config.deployments.items()
+            if isinstance(deployment, AnthropicDeployment)
+        ]
+        chosen = min(candidates, key=lambda candidate: candidate[0], default=None)
+        return None if chosen is None else chosen[1]
+
+    async def deployments(self) -> list[DeploymentState]:
+        """Return how every deployment is at this moment, in the configuration's order."""
+        addresses = {}
+        for name, deployment in self.config.deployments.items():
+            address = PROVIDERS[deployment.provider].address
+            addresses[name] = deployment.base_url or (address(deployment) if address else "")
+        return await self._dispatcher.health.states(addresses)
+
+    @property
+    def store(self) -> str:
+        """Where that is kept: `memory`, `redis`, or `redis (away)` while it does not answer."""
+        return self._means.counters.status
 
     async def forward(
         self,
@@ -233,9 +241,11 @@ class Router:
         Raises:
             UnreachableError: There is no answer.
         """
-        target = self._targets[deployment]
+        target = self._dispatcher.targets[deployment]
         try:
-            return await target.forward(method, path, headers, body, client_auth, self._transport)
+            return await target.forward(
+                method, path, headers, body, client_auth, self._means.transport
+            )
         except UpstreamError as error:
             error.deployment, error.attempts = deployment, 1
             raise
@@ -244,43 +254,6 @@ class Router:
         """Tell the observers of a call that is over."""
         for observer in self.observers:
             observer.record(record)
-
-    async def _answer(
-        self,
-        call: Call,
-        record: Record,
-        retries: int,
-        otherwise: str | None,
-        settle: Callable[[Outcome, Usage, str], None],
-    ) -> Answer:
-        record.alias, models = self._routes.resolve(call.model, otherwise)
-        policy = self.config.policy
-        plan = Plan(list(models), policy, retries if policy.retries is None else policy.retries)
-        while True:
-            match plan.next():
-                case Try(name):
-                    record.deployment, record.model = name, models[name]
-                    try:
-                        answer = await self._targets[name].attempt(
-                            call, models[name], self._transport, len(record.attempts) + 1, settle
-                        )
-                    except UpstreamError as error:
-                        error.deployment = name
-                        record.attempts.append(Attempt(name, str(error)))
-                        error.attempts = len(record.attempts)
-                        # One that does not count may well answer.
-                        blameless = isinstance(error, _FAULTS_OF_THE_CALL)
-                        if call.endpoint == "messages" and not blameless:
-                            self._routes.cool(name, max(policy.cooldown, error.retry_after or 0.0))
-                        plan.failed(error)
-                    else:
-                        record.attempts.append(Attempt(name))
-                        return answer
-                case Wait(seconds):
-                    await self._sleep(seconds)
-                case GiveUp(error):
-                    error.attempts = len(record.attempts)
-                    raise error
 
     async def complete(
         self,
@@ -312,7 +285,7 @@ class Router:
         members = {"model": model, "max_tokens": max_tokens, "messages": messages, **members}
         members.pop("stream", None)
         call = _call(members, headers, session=session, timeout=timeout)
-        answer = await self.send(call, retries=_RETRIES_IN_PROCESS)
+        answer = await self._send(call)
         await answer.aclose()
         head, data = answer.head, _decoded(answer)
         return Message(data, head.deployment, head.attempts, head.request_id)
@@ -336,7 +309,7 @@ class Router:
         members = {"model": model, "max_tokens": max_tokens, "messages": messages, **members}
         members["stream"] = True
         call = _call(members, headers, stream=True, session=session, timeout=timeout)
-        return MessageStream(lambda: self.send(call, retries=_RETRIES_IN_PROCESS))
+        return MessageStream(lambda: self._send(call))
 
     async def count_tokens(
         self,
@@ -357,7 +330,7 @@ class Router:
         """
         members = {"model": model, "messages": messages, **members}
         call = _call(members, headers, endpoint="count_tokens")
-        answer = await self.send(call, retries=_RETRIES_IN_PROCESS)
+        answer = await self._send(call)
         await answer.aclose()
         count = _decoded(answer).get("input_tokens")
         if not isinstance(count, int):
@@ -366,7 +339,7 @@ class Router:
 
     async def models(self) -> list[ModelInfo]:
         """Return the aliases one can ask for; a pattern stands for the known names it matches."""
-        return self._routes.models()
+        return self._dispatcher.routes.models()
 
     async def model(self, name: str) -> ModelInfo:
         """Return what is known of one alias.
@@ -374,11 +347,40 @@ class Router:
         Raises:
             UnknownAliasError: No alias matches.
         """
-        return self._routes.model(name)
+        return self._dispatcher.routes.model(name)
+
+    async def explain(self, call: Call, deployment: str | None = None) -> Explanation:
+        """Return what would become of a call, without making it: nothing is sent or signed.
+
+        Of the state it knows only what platforms have refused; no deployment has failed, and no
+        conversation has begun.
+
+        Args:
+            call: From either door.
+            deployment: The only one to be explained, whether an alias leads there or not.
+
+        Raises:
+            UnknownAliasError: No alias matches, and no deployment is named.
+            InvalidRequestError: There is no such deployment, or the body cannot be read.
+        """
+        return await explained(
+            self.config,
+            self._dispatcher.routes,
+            self._dispatcher.targets,
+            call,
+            deployment,
+            clock=self._means.wall_clock,
+            files=self.pass_through,
+        )
 
     def serves(self, model: str) -> bool:
         """Tell whether an alias matches the name of a model."""
-        return self._routes.serves(model)
+        return self._dispatcher.routes.serves(model)
+
+
+def _opened(config: Config, clock: Callable[[], float]) -> Counters:
+    url = None if config.store is None else config.store.get_secret_value()
+    return open_counters(url, prefix=config.store_prefix, clock=clock, source=config.source)
 
 
 def _default_transport() -> Transport:
@@ -418,22 +420,3 @@ def _unusable(answer: Answer, why: str) -> FaultError:
     error = FaultError(why)
     error.deployment, error.attempts = answer.head.deployment, answer.head.attempts
     return error
-
-
-def _estimated(
-    call: Call, error: UpstreamError, settle: Callable[[Outcome, Usage, str], None]
-) -> Answer | None:
-    """Count by ourselves where the upstream does not: a client that gets no count may guess low.
-
-    There is no count of a body that cannot be read to its end.
-    """
-    try:
-        body = msgspec.json.decode(bytes(call.body))
-    except MALFORMED:
-        return None
-    headers = [(b"content-type", b"application/json"), (b"x-llmroute-estimated", b"true")]
-    return Answer(
-        Head(200, headers, error.deployment, call.model, error.attempts),
-        settle,
-        body=msgspec.json.encode({"input_tokens": estimate(body)}),
-    )

@@ -52,9 +52,24 @@ class Answer:
     Attributes:
         head: What is known of it from the start.
         body: The whole answer; empty if it is a stream.
+        id: The message's id, as far as it has come.
+        container: The id of the container it ran in; empty if in none.
+        refused: The model refuses to answer, and has said nothing else.
     """
 
-    __slots__ = ("_decoder", "_first", "_relay", "_reply", "_settle", "_usage", "body", "head")
+    __slots__ = (
+        "_decoder",
+        "_first",
+        "_relay",
+        "_reply",
+        "_settle",
+        "_usage",
+        "body",
+        "container",
+        "head",
+        "id",
+        "refused",
+    )
 
     def __init__(
         self,
@@ -63,6 +78,9 @@ class Answer:
         *,
         body: bytes = b"",
         usage: Usage | None = None,
+        id: str = "",  # noqa: A002 - as the API calls it
+        container: str = "",
+        refused: bool = False,
         stream: tuple[Reply, Decoder | None, Relay, bytes] | None = None,
     ) -> None:
         """Take over a whole answer, or a stream: its reply, its decoder, and its first events."""
@@ -70,12 +88,16 @@ class Answer:
         self.body = body
         self._settle: Settle | None = settle
         self._usage = usage or Usage()
+        self.id = id
+        self.container = container
+        self.refused = refused
         self._reply: Reply | None = None
         self._decoder: Decoder | None = None
         self._relay: Relay | None = None
         self._first = b""
         if stream is not None:
             self._reply, self._decoder, self._relay, self._first = stream
+            self.refused = self._relay.refused
 
     @property
     def usage(self) -> Usage:
@@ -159,4 +181,6 @@ class Answer:
     def _over(self, outcome: Outcome, error: str) -> None:
         if (settle := self._settle) is not None:
             self._settle = None
+            if self._relay is not None:
+                self.id, self.container = self._relay.id, self._relay.container
             settle(outcome, self.usage, error)

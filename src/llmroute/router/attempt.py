@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
+import anyio
 import msgspec
 
+from llmroute.config import Alias
 from llmroute.credentials import Credential, credential_for
 from llmroute.errors import (
     FaultError,
     InvalidRequestError,
     MisconfiguredError,
     RejectedError,
+    StreamBrokenError,
+    UnreachableError,
     UntranslatableError,
     UpstreamError,
 )
+from llmroute.messages.bound import container_id
 from llmroute.messages.call import Call
 from llmroute.messages.relay import Relay
 from llmroute.messages.usage import Usage
@@ -34,7 +39,7 @@ from llmroute.transport import Body, Reply, Timeouts, Transport
 from llmroute.wire.envelope import MALFORMED, Envelope
 from llmroute.wire.headers import Headers, downward, first
 
-__all__ = ["Target"]
+__all__ = ["Target", "Terms"]
 
 # With these an upstream refuses a credential; one that expired early can be fetched anew.
 _REFUSED = frozenset({401, 403})
@@ -42,13 +47,12 @@ _REFUSED = frozenset({401, 403})
 _LARGEST_ERROR = 1_048_576
 # How much of a stream may come before its first event does.
 _LARGEST_START = 1_048_576
+_FOR_EVER = float("inf")
 # What a stream is once it has been decoded.
 _EVENT_STREAM = (b"content-type", b"text/event-stream; charset=utf-8")
 # Where an upstream names the request: Anthropic, AWS.
 _REQUEST_IDS = (b"request-id", b"x-amzn-requestid")
-# How often one call finds out what a platform refuses, which may name one thing at a time.
-_MOST_REFUSALS = 3
-# Seconds it is remembered; platforms learn, too.
+# Seconds that what a platform refuses is remembered; platforms learn, too.
 _REMEMBERED = 3600.0
 # How an event stream can begin; some servers send one under another content type.
 _SSE_START = (b"event:", b"data:", b":", b"id:", b"retry:")
@@ -57,11 +61,51 @@ _SSE_START = (b"event:", b"data:", b":", b"id:", b"retry:")
 class _Message(msgspec.Struct):
     """What is read of a whole answer."""
 
+    id: Any = None
     model: Any = None
     usage: Any = None
+    container: Any = None
+    stop_reason: Any = None
 
 
 _message = msgspec.json.Decoder(_Message).decode
+
+
+class Terms(NamedTuple):
+    """On what terms an attempt is made.
+
+    Attributes:
+        alias: The settings of the alias; `None` where none matched.
+        attempts: Which one it is of its call, counted from 1.
+        hold: Keep the beginning of a stream back until the first content: while there is another
+            who could answer, nobody need see an answer that comes to nothing.
+        rest: Seconds that are left of the call's total; `None` without a limit.
+    """
+
+    alias: Alias | None = None
+    attempts: int = 1
+    hold: bool = False
+    rest: float | None = None
+
+
+class _Bounded:
+    """A reply that must come to its end by a point in time."""
+
+    def __init__(self, reply: Reply, until: float, otherwise: UpstreamError) -> None:
+        self.status = reply.status
+        self.headers = reply.headers
+        self._reply = reply
+        self._until = until
+        self._otherwise = otherwise
+
+    async def receive(self) -> bytes:
+        with anyio.CancelScope(deadline=self._until):
+            return await self._reply.receive()
+        await self.aclose()
+        raise self._otherwise
+
+    async def aclose(self) -> None:
+        await self._reply.aclose()
 
 
 class Target:
@@ -90,95 +134,133 @@ class Target:
         self._timeouts = {False: whole, True: streamed}
 
     async def attempt(
-        self, call: Call, model: str, transport: Transport, attempts: int, settle: Settle
+        self, call: Call, model: str, transport: Transport, terms: Terms, settle: Settle
     ) -> Answer:
         """Send `call` and return its answer once that has begun: whole, or with a first event.
 
-        Where a platform says what of a request it does not take, the request is sent again without
-        that, and so are those that follow for a while: on every turn of a conversation alike.
+        What a platform has said that it does not take is left out for a while: on every turn of a
+        conversation alike.
 
         Raises:
-            UpstreamError: There is no answer, or it is an error.
+            UpstreamError: There is no answer, or it is an error. Its `refused` says what would
+                have to be left out, and will be from now on.
         """
-        for _ in range(_MOST_REFUSALS):
-            if without := self._without(model, call.endpoint):
-                call = dataclasses.replace(call, without=without)
-            try:
-                return await self._try(call, model, transport, attempts, settle)
-            except RejectedError as error:
-                if not self._learn((model, call.endpoint), error, without):
-                    raise
-        return await self._try(call, model, transport, attempts, settle)
-
-    def _without(self, model: str, endpoint: str) -> frozenset[str]:
-        learned = self._learned.get((model, endpoint))
-        if not learned:
-            return frozenset()
-        now = self._clock()
-        return frozenset(name for name, until in learned.items() if until > now)
-
-    def _learn(self, asked: tuple[str, str], error: RejectedError, known: frozenset[str]) -> bool:
-        """Remember what was refused; tell whether any of it is news."""
-        if self._provider.refused is None or not self.deployment.learns:
-            return False
-        news = self._provider.refused(str(error)) - known
-        until = self._clock() + _REMEMBERED
-        self._learned.setdefault(asked, {}).update(dict.fromkeys(news, until))
-        return bool(news)
-
-    async def _try(
-        self, call: Call, model: str, transport: Transport, attempts: int, settle: Settle
-    ) -> Answer:
-        provider, deployment = self._provider, self.deployment
+        call = self._known(call, model)
+        if terms.rest is None:
+            return await self._try(call, model, transport, terms, settle)
         try:
-            request = provider.prepare(call, deployment, model)
+            with anyio.fail_after(terms.rest):
+                return await self._try(call, model, transport, terms, settle)
+        except TimeoutError:
+            raise UnreachableError("no answer within the call's total timeout") from None
+
+    def prepared(self, call: Call, model: str) -> UpstreamRequest:
+        """Return the request that an attempt would send now, but for the credential.
+
+        Raises:
+            UpstreamError: There is no such request.
+        """
+        return self._request(self._known(call, model), model)
+
+    def _known(self, call: Call, model: str) -> Call:
+        """Return the call without what is known to be refused."""
+        learned = self._learned.get((model, call.endpoint))
+        if not learned:
+            return call
+        now = self._clock()
+        without = frozenset(name for name, until in learned.items() if until > now)
+        return dataclasses.replace(call, without=without) if without else call
+
+    def _request(self, call: Call, model: str) -> UpstreamRequest:
+        try:
+            return self._provider.prepare(call, self.deployment, model)
         except InvalidRequestError as error:
             raise UntranslatableError(str(error), status=error.status) from None
+
+    def _learn(self, call: Call, model: str, error: UpstreamError) -> None:
+        """Remember what was refused, if it is news, and say so in the error."""
+        refused = self._provider.refused
+        if refused is None or not self.deployment.learns or not isinstance(error, RejectedError):
+            return
+        error.refused = refused(str(error)) - call.without
+        until = self._clock() + _REMEMBERED
+        learned = self._learned.setdefault((model, call.endpoint), {})
+        learned.update(dict.fromkeys(error.refused, until))
+
+    def _limits(self, call: Call, alias: Alias | None) -> Timeouts:
+        """Return the limits on time: the alias's stand above the deployment's, the caller's lower.
+
+        They are those of the configuration unless somebody says otherwise.
+        """
         timeouts = self._timeouts[call.stream]
+        if alias is not None:
+            first_byte = (alias.stream_timeout if call.stream else None) or alias.timeout
+            if first_byte is not None:
+                timeouts = timeouts._replace(first_byte=first_byte)
+            if alias.silence_timeout is not None:
+                timeouts = timeouts._replace(silence=alias.silence_timeout)
         if call.timeout is not None:
             timeouts = Timeouts(*(min(limit or call.timeout, call.timeout) for limit in timeouts))
+        return timeouts
+
+    async def _try(
+        self, call: Call, model: str, transport: Transport, terms: Terms, settle: Settle
+    ) -> Answer:
+        provider, deployment = self._provider, self.deployment
+        request = self._request(call, model)
+        timeouts = self._limits(call, terms.alias)
+        started = self._clock()
         reply = await self._send(request, call.client_auth, transport, timeouts)
         if reply.status in _REFUSED and await self._credential.renew():
             await reply.aclose()
             reply = await self._send(request, call.client_auth, transport, timeouts)
+        if terms.rest is not None:
+            rest = max(terms.rest - (self._clock() - started), 0.0)
+            late = StreamBrokenError("the call's total timeout is over")
+            reply = _Bounded(reply, anyio.current_time() + rest, late)
         try:
             compressed = first(reply.headers, b"content-encoding") not in (None, "", "identity")
             if reply.status >= 300:
                 _check_status(reply.status)
                 # What cannot be read here is no use to the client either.
                 body = b"" if compressed else await _read(reply, _LARGEST_ERROR)
-                raise provider.error(reply.status, reply.headers, body)
+                refusal = provider.error(reply.status, reply.headers, body)
+                self._learn(call, model, refusal)
+                raise refusal
             if compressed:
                 raise FaultError("the answer is compressed, which was not asked for")
-            stream: tuple[Reply, Decoder | None, Relay, bytes] | None = None
-            body, usage = b"", None
             if call.stream:
                 decoder = provider.decoder(call, deployment) if provider.decoder else None
                 relay = Relay(call.model)
-                start = await _begin(reply, decoder, relay)
-                stream = (reply, decoder, relay, start)
+                left = (timeouts.first_byte or _FOR_EVER) - (self._clock() - started)
+                beginning = _Beginning(reply, decoder, relay, terms.hold)
+                start = await beginning.read(left, timeouts.silence, self._clock)
+                answer = Answer(
+                    self._head(reply, request, model, terms, decoder is not None),
+                    settle,
+                    stream=(reply, decoder, relay, start),
+                )
             else:
                 body = await _read(reply)
                 if provider.whole is not None:
                     body = provider.whole(call, body)
-                body, usage = _whole(call, reply, body)
+                head = self._head(reply, request, model, terms, decoded=False)
+                answer = _whole(call, head, body, settle)
         except BaseException:
             await reply.aclose()
             raise
-        request_id = next(filter(None, (first(reply.headers, n) for n in _REQUEST_IDS)), "")
+        return answer
+
+    def _head(
+        self, reply: Reply, request: UpstreamRequest, model: str, terms: Terms, decoded: bool
+    ) -> Head:
         headers = downward(reply.headers)
-        if stream is not None and stream[1] is not None:
+        if decoded:
             headers = [_EVENT_STREAM, *(each for each in headers if each[0] != b"content-type")]
-        head = Head(
-            reply.status,
-            headers,
-            self.name,
-            model,
-            attempts,
-            request_id,
-            request.losses,
+        request_id = next(filter(None, (first(reply.headers, n) for n in _REQUEST_IDS)), "")
+        return Head(
+            reply.status, headers, self.name, model, terms.attempts, request_id, request.losses
         )
-        return Answer(head, settle, body=body, usage=usage, stream=stream)
 
     async def forward(
         self,
@@ -229,32 +311,69 @@ def _check_status(status: int) -> None:
         )
 
 
-async def _begin(reply: Reply, decoder: Decoder | None, relay: Relay) -> bytes:
-    """Read until the first event that commits; return all events up to it."""
-    start = b""
-    looked_at = decoder is not None or _is_event_stream(reply.headers)
-    while True:
-        data = await reply.receive()
-        if not looked_at and data.strip():
-            looked_at = True
-            if not data.lstrip().startswith(_SSE_START):
-                raise _not_a_stream(reply, data + await _read(reply, _LARGEST_ERROR))
-        ended = not data
+class _Beginning:
+    """The beginning of a stream: what has come before the answer is committed to."""
+
+    __slots__ = ("_decoder", "_hold", "_relay", "_reply", "_start")
+
+    def __init__(self, reply: Reply, decoder: Decoder | None, relay: Relay, hold: bool) -> None:
+        self._reply = reply
+        self._decoder = decoder
+        self._relay = relay
+        self._hold = hold
+        self._start = b""
+
+    async def read(self, limit: float, silence: float | None, clock: Callable[[], float]) -> bytes:
+        """Read until the event that commits; return all events up to it.
+
+        Args:
+            limit: Seconds within which it must have come, however many pings come before it.
+            silence: Seconds that the reply itself waits for news.
+            clock: Seconds that only grow.
+
+        Raises:
+            UpstreamError: It does not come.
+        """
+        late = UnreachableError(f"no content within {limit:g} s")
+        reply, until = self._reply, clock() + limit
+        if limit < (silence or _FOR_EVER):
+            reply = _Bounded(reply, anyio.current_time() + limit, late)
+        looked_at = self._decoder is not None or _is_event_stream(reply.headers)
+        while True:
+            data = await reply.receive()
+            if not looked_at and data.strip():
+                looked_at = True
+                if not data.lstrip().startswith(_SSE_START):
+                    raise _not_a_stream(reply, data + await _read(reply, _LARGEST_ERROR))
+            if self._take(data):
+                return self._start
+            if clock() > until:
+                raise late
+
+    def _take(self, data: bytes) -> bool:
+        """Take what has come, nothing at the end of the stream; tell whether the answer has begun.
+
+        Raises:
+            UpstreamError: It will not.
+        """
+        relay, decoder, ended = self._relay, self._decoder, not data
         if decoder is not None:
             data = decoder.close() if ended else decoder.feed(data)
-        start += relay.feed(data)
+        self._start += relay.feed(data)
         if ended:
-            start += relay.close()
-        if relay.error is not None and not relay.begun:
-            error = event_error(relay.error, reply.headers)
-            error.event = start
+            self._start += relay.close()
+        begun = relay.content if self._hold else relay.begun
+        if relay.error is not None and not begun:
+            error = event_error(relay.error, self._reply.headers)
+            error.event = self._start
             raise error
-        if relay.begun:
-            return start
+        if begun:
+            return True
         if ended:
             raise FaultError("the stream ended before it began")
-        if len(start) > _LARGEST_START:
+        if len(self._start) > _LARGEST_START:
             raise FaultError("the stream holds no event of a message")
+        return False
 
 
 def _is_event_stream(headers: Headers) -> bool:
@@ -272,17 +391,25 @@ def _not_a_stream(reply: Reply, body: bytes) -> UpstreamError:
     return FaultError(f"a streamed request was answered with {kind}, which is no event stream")
 
 
-def _whole(call: Call, reply: Reply, body: bytes) -> tuple[bytes, Usage]:
-    """Put the name that was asked for in a whole answer, and read what it used."""
+def _whole(call: Call, head: Head, body: bytes, settle: Settle) -> Answer:
+    """Put the name that was asked for in a whole answer, and read what has to be known of it."""
     try:
         message = _message(body)
     except MALFORMED:
-        kind = first(reply.headers, b"content-type") or "no content type"
+        kind = first(head.headers, b"content-type") or "no content type"
         raise FaultError(f"the answer is {kind} and no JSON object") from None
     usage = message.usage if isinstance(message.usage, dict) else {}
     if isinstance(message.model, str) and message.model != call.model:
         body = bytes(Envelope.parse(body).replace(model=call.model))
-    return body, Usage.of(usage)
+    return Answer(
+        head,
+        settle,
+        body=body,
+        usage=Usage.of(usage),
+        id=message.id if isinstance(message.id, str) else "",
+        container=container_id(message.container),
+        refused=message.stop_reason == "refusal",
+    )
 
 
 async def _read(reply: Reply, limit: int | None = None) -> bytes:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypedDict
 
 from llmroute.observe import Observer
+from llmroute.stores import Counters
 from llmroute.transport import Transport
 
 __all__ = ["Options"]
@@ -15,6 +16,7 @@ class Options(TypedDict, total=False):
     """The parameters of `llmroute.Router` by keyword; it says what each of them is for."""
 
     transport: Transport | None
+    counters: Counters | None
     observers: Sequence[Observer]
     clock: Callable[[], float]
     wall_clock: Callable[[], float]

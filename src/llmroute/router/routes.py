@@ -2,19 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from llmroute.config import Config
+from llmroute.config import Alias, Config
 from llmroute.errors import UnknownAliasError
 from llmroute.messages.catalog import CLAUDE, ModelInfo, facts
 from llmroute.routing.aliases import Aliases, Match
-from llmroute.routing.select import Candidate, order
+from llmroute.routing.plan import Leg
+from llmroute.routing.remedies import Overflow
+from llmroute.routing.select import Strategy
 
-__all__ = ["Route", "Routes"]
+__all__ = ["Group", "Option", "Route", "Routes"]
 
 # Characters of an unknown model's name that an error repeats.
 _LONGEST_SHOWN = 200
+# Routes that are kept ready; clients choose the names that a pattern matches.
+_MOST_KEPT = 1000
+
+
+class Option(NamedTuple):
+    """A leg, and what the configuration says of its turn.
+
+    Attributes:
+        leg: The deployment and the model to ask it for.
+        order: Lower ones are tried first.
+        place: The deployment's place in the alias's list; keys of one deployment share it.
+        weight: Its share of the calls among its equals.
+    """
+
+    leg: Leg
+    order: int
+    place: int
+    weight: float
+
+
+class Group(NamedTuple):
+    """The deployments of one alias."""
+
+    alias: str
+    strategy: Strategy
+    options: tuple[Option, ...]
 
 
 class Route(NamedTuple):
@@ -22,26 +50,34 @@ class Route(NamedTuple):
 
     Attributes:
         alias: The alias that matched, as the configuration spells it; empty if none did.
-        models: The deployments to try, in order, each with the model to ask it for.
+        groups: Its own deployments, then those of each alias it falls back to.
+        reserves: Where to go on if the model cannot, or will not, answer such a request.
+        settings: The alias's own; `None` if none matched.
+        simple: There is one deployment, and nothing to be weighed or counted.
     """
 
     alias: str
-    models: dict[str, str]
+    groups: tuple[Group, ...]
+    reserves: Mapping[Overflow, tuple[Group, ...]]
+    settings: Alias | None
+    simple: bool
+
+    def options(self) -> Iterator[Option]:
+        """Return every option there is, reserves included."""
+        for groups in (self.groups, *self.reserves.values()):
+            for group in groups:
+                yield from group.options
 
 
 class Routes:
-    """The routes of a configuration, and which deployments are being left alone for a while."""
+    """The routes of a configuration."""
 
-    __slots__ = ("_aliases", "_clock", "_config", "_cooling", "_draw")
+    __slots__ = ("_aliases", "_config", "_kept")
 
-    def __init__(
-        self, config: Config, clock: Callable[[], float], draw: Callable[[], float]
-    ) -> None:
+    def __init__(self, config: Config) -> None:
         self._config = config
         self._aliases = Aliases(config.aliases)
-        self._clock = clock
-        self._draw = draw
-        self._cooling: dict[str, float] = {}
+        self._kept: dict[str, Route] = {}
 
     def resolve(self, asked: str, otherwise: str | None = None) -> Route:
         """Return the route of a model name; one without an alias leads to `otherwise`.
@@ -49,52 +85,79 @@ class Routes:
         Raises:
             UnknownAliasError: No alias matches, and `otherwise` names no deployment.
         """
+        if (route := self._kept.get(asked)) is not None:
+            return route
         match = self._aliases.find(asked)
         if match is None:
-            if otherwise is not None:
-                return Route("", {otherwise: asked})
-            raise self._unknown(asked)
-        models = dict(self._ordered(match, asked))
-        for alias in self._config.aliases[match.alias].fallbacks:
-            if (other := self._aliases.find(alias)) is not None:
-                for name, model in self._ordered(other, alias):
-                    models.setdefault(name, model)
-        return Route(match.alias, models)
+            if otherwise is None:
+                raise self._unknown(asked)
+            option = Option(Leg(otherwise, asked), 0, 0, 1.0)
+            return Route("", (Group("", "listed", (option,)),), {}, None, simple=True)
+        if len(self._kept) >= _MOST_KEPT:
+            self._kept.clear()
+        route = self._kept[asked] = self._route(match, asked)
+        return route
+
+    def _route(self, match: Match, asked: str) -> Route:
+        alias = self._config.aliases[match.alias]
+        groups = self._groups(match, asked)
+        reserves: dict[Overflow, tuple[Group, ...]] = {}
+        if alias.when_too_long:
+            reserves["too_long"] = self._named(alias.when_too_long)
+        if alias.when_refused:
+            reserves["refused"] = self._named(alias.when_refused)
+        options = [option for group in groups for option in group.options]
+        simple = len(options) == 1 and not reserves and not self._limited(options[0])
+        return Route(match.alias, groups, reserves, alias, simple)
+
+    def _limited(self, option: Option) -> bool:
+        settings = self._config.deployments[option.leg.deployment]
+        return any((settings.rpm, settings.tpm, settings.max_parallel_requests))
+
+    def _groups(self, match: Match, asked: str) -> tuple[Group, ...]:
+        """Follow the fallbacks, and those of the fallbacks; each alias has one turn, so none loops.
+
+        A deployment that stands in several of them, for one model, has its turn with the first.
+        """
+        groups: list[Group] = []
+        waiting: list[tuple[Match, str]] = [(match, asked)]
+        seen: set[str] = set()
+        taken: set[tuple[str, str]] = set()
+        while waiting:
+            found, name = waiting.pop(0)
+            if name in seen:
+                continue
+            seen.add(name)
+            groups.append(self._group(found, name, taken))
+            further = self._config.aliases[found.alias].fallbacks
+            waiting += [(m, each) for each in further if (m := self._aliases.find(each))]
+        return tuple(group for group in groups if group.options)
+
+    def _named(self, names: Iterable[str]) -> tuple[Group, ...]:
+        taken: set[tuple[str, str]] = set()
+        found = ((self._aliases.find(name), name) for name in names)
+        return tuple(self._group(match, name, taken) for match, name in found if match is not None)
+
+    def _group(self, match: Match, asked: str, taken: set[tuple[str, str]]) -> Group:
+        alias = self._config.aliases[match.alias]
+        options = []
+        places: dict[str, int] = {}
+        for name in alias.deployments:
+            settings = self._config.deployments[name]
+            place = places.setdefault(self._config.groups.get(name, name), len(places))
+            leg = Leg(name, match.model(settings.model, asked), match.alias)
+            if leg[:2] in taken:
+                continue
+            taken.add(leg[:2])
+            weight = settings.weight
+            if weight is None:
+                weight = float(settings.rpm or settings.tpm or 1)
+            options.append(Option(leg, settings.order, place, weight))
+        return Group(match.alias, alias.strategy, tuple(options))
 
     def serves(self, asked: str) -> bool:
         """Tell whether an alias matches the name of a model."""
         return self._aliases.find(asked) is not None
-
-    def cool(self, deployment: str, seconds: float) -> None:
-        """Leave a deployment alone for so long, where there is another."""
-        self._cooling[deployment] = self._clock() + seconds
-
-    def _ordered(self, match: Match, asked: str) -> Iterator[tuple[str, str]]:
-        alias = self._config.aliases[match.alias]
-        names: Sequence[str] = alias.deployments
-        if len(names) > 1:
-            names = order(
-                [self._candidate(name) for name in names],
-                self._cooling_now(),
-                weighted=alias.strategy != "listed",
-                draws=[self._draw() for _ in names],
-            )
-        for name in names:
-            yield name, match.model(self._config.deployments[name].model, asked)
-
-    def _candidate(self, name: str) -> Candidate:
-        settings = self._config.deployments[name]
-        share = settings.weight
-        if share is None:
-            share = float(settings.rpm or settings.tpm or 1)
-        return Candidate(name, settings.order, share)
-
-    def _cooling_now(self) -> set[str]:
-        if not self._cooling:
-            return set()
-        now = self._clock()
-        self._cooling = {name: until for name, until in self._cooling.items() if until > now}
-        return set(self._cooling)
 
     def _unknown(self, asked: str) -> UnknownAliasError:
         shown = asked if len(asked) <= _LONGEST_SHOWN else asked[:_LONGEST_SHOWN] + "…"

@@ -12,6 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from http import HTTPStatus
 from typing import TypeAlias, cast
 
@@ -25,6 +26,8 @@ Respond: TypeAlias = Callable[[Received], Script]
 
 _BACKLOG = 1024
 _HEAD_LIMIT = 1 << 20
+# A task takes the connection and makes its transport; we are told of it a turn later.
+_TURNS_TO_ACCEPT = 3
 _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 _BODILESS = frozenset({204, 304})
 _RESET = struct.pack("ii", 1, 0)  # linger on, for no time
@@ -82,8 +85,12 @@ class Server:
     async def _serve(self) -> None:
         listener = await self._loop.create_server(lambda: _Connection(self), sock=self._socket)
         await self._stopped.wait()
+        # asyncio leaves a connection open that it is just taking when the listener is closed.
+        with suppress(NotImplementedError):  # Windows
+            self._loop.remove_reader(self._socket)
+        for _ in range(_TURNS_TO_ACCEPT):
+            await asyncio.sleep(0)
         listener.close()
-        await asyncio.sleep(0)  # for connections that were just being taken
         talks = [connection.talk for connection in self.connections]
         for connection in self.connections:
             connection.abandon()

@@ -94,7 +94,9 @@ class DirectReply:
             self.waiter = None
             self.abandon()
             raise
-        connection.expect_within(None)
+        if self.connection is not None:
+            # Else it may be another reply's by now, and the clock that one's.
+            connection.expect_within(None)
 
     def wake(self) -> None:
         waiter = self.waiter

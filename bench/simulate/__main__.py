@@ -1,0 +1,7 @@
+"""`python -m bench.simulate`."""
+
+import sys
+
+from bench.simulate.run import main
+
+sys.exit(main())
