@@ -6,7 +6,7 @@ import anyio
 import pytest
 import trustme
 
-from llmroute.stores import open_counters
+from llmroute.stores import _conversation, open_counters
 
 pytestmark = [pytest.mark.anyio, pytest.mark.redis]
 
@@ -140,7 +140,11 @@ async def test_a_password_that_is_missing_is_told_of(server, opened, caplog):
     assert "Authentication required." in warnings(caplog)[0]
 
 
-async def test_it_is_reached_over_tls_and_only_if_it_is_trusted(server, tmp_path, caplog):
+async def test_it_is_reached_over_tls_and_only_if_it_is_trusted(
+    server, tmp_path, caplog, monkeypatch
+):
+    # The handshake takes longer on a busy machine than a call would wait for it.
+    monkeypatch.setattr(_conversation, "_DEADLINE", 5.0)
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     issued = authority.issue_cert("127.0.0.1")
