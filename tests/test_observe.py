@@ -42,7 +42,7 @@ def test_a_line_for_people():
     assert [
         "time=2026-11-18T11:06:40.123Z status=200 endpoint=messages key=master session=s-1 "
         "alias=sonnet deployment=anthropic-1 ttfb=0.1235 duration=1.5 in=12 out=34 cache_read=56 "
-        "cache_write=0 attempts=2 outcome=answered\n"
+        'cache_write=0 attempts=2 failed="a: 529 overloaded_error" outcome=answered\n'
     ] == lines(record())
 
 
@@ -67,8 +67,10 @@ def test_a_line_for_machines_has_every_field():
         "cache_read": 56,
         "cache_write": 0,
         "attempts": 2,
+        "failed": "a: 529 overloaded_error",
         "outcome": "broken",
         "losses": "tools: left out; thinking: left out",
+        "why": "",
         "error": "cut",
     } == json.loads(line)
 

@@ -118,11 +118,19 @@ def _fields(record: Record) -> dict[str, Any]:
         "cache_read": usage.cache_read_input_tokens,
         "cache_write": usage.cache_creation_input_tokens,
         "attempts": len(record.attempts),
+        "failed": _failed(record),
         "outcome": record.outcome,
         "losses": "; ".join(record.losses),
         "why": "; ".join(record.why),
         "error": record.error,
     }
+
+
+def _failed(record: Record) -> str:
+    """Say which attempts failed and why, but for one that `error` tells of by itself."""
+    if len(record.attempts) < 2:
+        return ""
+    return "; ".join(f"{each.deployment}: {each.error}" for each in record.attempts if each.error)
 
 
 def _json_line(record: Record) -> str:
@@ -148,7 +156,8 @@ def _console_line(record: Record) -> str:
         f" in={usage.input_tokens} out={usage.output_tokens}"
         f" cache_read={usage.cache_read_input_tokens}"
         f" cache_write={usage.cache_creation_input_tokens}"
-        f" attempts={len(record.attempts)} outcome={record.outcome}"
+        f" attempts={len(record.attempts)}{_field('failed', _failed(record))}"
+        f" outcome={record.outcome}"
         f"{_field('losses', '; '.join(record.losses))}"
         f"{_field('why', '; '.join(record.why))}{_field('error', record.error)}"
     )

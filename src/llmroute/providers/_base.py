@@ -227,7 +227,7 @@ class Provider(Generic[D]):
     prepare: Callable[[Call, D, str], UpstreamRequest]
     error: Callable[[int, Headers, bytes], UpstreamError]
     decoder: Callable[[Call, D], Decoder | None] | None = None
-    whole: Callable[[Call, bytes], bytes] | None = None
+    whole: Callable[[Call, D, bytes], bytes] | None = None
     refused: Callable[[str], frozenset[str]] | None = None
     address: Callable[[D], str] | None = None
 

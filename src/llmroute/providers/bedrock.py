@@ -344,7 +344,7 @@ def _as_error(name: str, payload: bytes) -> bytes:
     return error_event(worded(name, described.get("message"), 500, described, ())[1])
 
 
-def _whole(call: Call, body: bytes) -> bytes:
+def _whole(call: Call, _deployment: BedrockDeployment, body: bytes) -> bytes:
     if call.endpoint == "messages":
         return body
     try:

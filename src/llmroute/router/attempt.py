@@ -243,7 +243,7 @@ class Target:
             else:
                 body = await _read(reply)
                 if provider.whole is not None:
-                    body = provider.whole(call, body)
+                    body = provider.whole(call, deployment, body)
                 head = self._head(reply, request, model, terms, decoded=False)
                 answer = _whole(call, head, body, settle)
         except BaseException:
