@@ -338,6 +338,7 @@ def test_a_lone_deployments_reserve_counts_as_another(reserves, expected):
         ),
         pytest.param(9_000_000, LATER, ["a", "b"], None, id="not-beyond-patience"),
         pytest.param(9_000_000, WRONG_KEY, ["a", "b"], None, id="nor-where-time-is-no-help"),
+        pytest.param(9_000_000, NO_ANSWER, ["a", "b"], None, id="nor-for-one-that-is-not-there"),
         pytest.param(0, SOON, ["a", "b"], None, id="nothing-to-be-weighed"),
     ],
 )

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import ClassVar, NamedTuple, TypeAlias
 
-from llmroute.errors import Remedy, UpstreamError
+from llmroute.errors import Remedy, UnreachableError, UpstreamError
 from llmroute.routing.remedies import Overflow, Rule, overflow, rule_for
 
 __all__ = ["GiveUp", "Leg", "Plan", "Policy", "Step", "Try", "Wait"]
@@ -278,7 +278,8 @@ class Plan:
         again = _Again(now + wait, current.leg, current.without)
         if again.at > self._last_moment:
             return
-        if self._left and self._is_held(wait):
+        # Nobody knows when one that is not there will be back.
+        if self._left and not isinstance(error, UnreachableError) and self._is_held(wait):
             self._stays += 1
             self._urgent = again
         elif made <= self._retries:
