@@ -56,6 +56,51 @@ def test_another_deployment_answers_and_the_client_does_not_notice(
     assert ("answered", 2) == (record.outcome, len(record.attempts))
 
 
+@pytest.mark.parametrize(
+    "failure",
+    [
+        pytest.param(error(401), id="refused"),
+        pytest.param(error(403), id="not-allowed"),
+        pytest.param(error(429, retry_after=600), id="limited"),
+    ],
+)
+def test_a_callers_own_credential_that_fails_is_nothing_to_other_callers(
+    upstream: FakeUpstream,
+    other: FakeUpstream,
+    serve: Serve,
+    failure: Any,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    config = both(upstream, other, forward_client_auth=True)
+    upstream.answer(failure)
+    gateway = serve({**config, "routing": {"affinity": False}})
+    answers = []
+    for login in ("login-1", "login-2"):
+        gateway.http.headers["x-api-key"] = login
+        answers.append(gateway.ask())
+
+    deployments = [answer.headers["x-llmroute-deployment"] for answer in answers]
+    assert ["sonnet-other", "sonnet-direct"] == deployments
+    assert ["login-1", "login-2"] == [each.header("x-api-key") for each in upstream.requests]
+    assert [] == caplog.messages
+
+
+def test_a_callers_own_login_that_is_refused_may_be_renewed_and_tried_again(
+    upstream: FakeUpstream, serve: Serve
+) -> None:
+    upstream.answer(error(401), error(401))
+    config = both(upstream, upstream, forward_client_auth=True)
+    config["aliases"] = {"sonnet": "sonnet-direct"}
+    gateway = serve(config)
+    gateway.http.headers["x-api-key"] = "login-1"
+    forwarded = gateway.ask()
+    del gateway.http.headers["x-api-key"]
+    ours = gateway.ask()
+
+    assert [401, 401] == [forwarded.status_code, ours.status_code]
+    assert [None, "false"] == [each.headers.get("x-should-retry") for each in (forwarded, ours)]
+
+
 @pytest.mark.parametrize("after", [1, 3], ids=["after-the-start", "after-an-empty-block"])
 def test_of_a_stream_that_broke_before_any_content_the_client_sees_nothing(
     upstream: FakeUpstream, other: FakeUpstream, serve: Serve, after: int

@@ -373,6 +373,37 @@ def test_a_further_name_stands_above_a_model_name():
     ] == shown(config)
 
 
+@pytest.mark.parametrize(
+    ("names", "rows", "expected"),
+    [
+        pytest.param({"x": "a"}, [{"a": ["b"]}], {"a": ("b",), "b": (), "x": ("b",)}, id="its"),
+        pytest.param(
+            {"x": "a"}, [{"a": ["b"]}, {"x": ["p-*"]}], {"a": ("b",), "x": ("p-*",)}, id="its-own"
+        ),
+        pytest.param({"x": "a"}, [{"a": ["x", "b"]}], {"a": ("x", "b"), "x": ("b",)}, id="itself"),
+        pytest.param({"x": "p-1"}, [{"p-*": ["b"]}], {"p-*": ("b",), "x": ("b",)}, id="a-pattern"),
+        pytest.param(
+            {"x": "p-1"},
+            [{"p-*": ["b"]}, {"p-1": ["a"]}],
+            {"p-*": ("b",), "p-1": ("a",), "x": ("a",)},
+            id="one-of-a-pattern",
+        ),
+        pytest.param({"a": "b", "b": "a"}, [{"*": ["p-*"]}], {"a": ("p-*",)}, id="in-a-circle"),
+    ],
+)
+def test_a_further_name_goes_on_where_the_alias_does(
+    names: dict[str, str], rows: list[dict[str, list[str]]], expected: dict[str, tuple[str, ...]]
+):
+    config = load(
+        entry("a"),
+        entry("b"),
+        entry("p-*", model="anthropic/p-*"),
+        router_settings={"model_group_alias": names, "context_window_fallbacks": rows},
+    )
+
+    assert expected == {name: config.aliases[name].when_too_long for name in expected}
+
+
 def test_what_is_known_of_a_model_is_kept():
     config = load(
         entry(

@@ -76,6 +76,21 @@ def test_a_native_setting_has_its_line(tmp_path, monkeypatch, deployment, settin
 
 
 @pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        pytest.param({"api_key": "k"}, "deployments.a.api_key", id="first"),
+        pytest.param({"auth_token": "t"}, "deployments.a.auth_token", id="second"),
+        pytest.param({}, "deployments.a", id="none"),
+    ],
+)
+def test_of_several_settings_the_one_that_is_given_is_named(settings, expected):
+    given = {"provider": "anthropic", "base_url": "http://127.0.0.1:1", **settings}
+    origin = load_dict({"deployments": {"a": given}, "aliases": {"a": "a"}}, {}).origins["a"]
+
+    assert f"<dict>: {expected}" == origin.place_of(["api_key", "auth_token"])
+
+
+@pytest.mark.parametrize(
     ("deployment", "setting", "expected"),
     [
         pytest.param("a", "model", "c.yaml:5: model_list[0].litellm_params.model", id="model"),

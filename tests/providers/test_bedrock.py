@@ -260,9 +260,11 @@ def test_counting_for_a_profile_that_hides_its_model_is_not_possible():
 def test_a_count_is_worded_as_anthropic_does_and_an_answer_is_left_alone():
     counting, asking = call_of(endpoint="count_tokens"), call_of()
 
-    assert b'{"input_tokens":12}' == PROVIDER.whole(counting, b'{"inputTokens":12}')
-    assert b"{}" == PROVIDER.whole(counting, b"{}")
-    assert b"whatever" == PROVIDER.whole(asking, b"whatever")
+    there = BedrockDeployment(region="us-east-1")
+
+    assert b'{"input_tokens":12}' == PROVIDER.whole(counting, there, b'{"inputTokens":12}')
+    assert b"{}" == PROVIDER.whole(counting, there, b"{}")
+    assert b"whatever" == PROVIDER.whole(asking, there, b"whatever")
 
 
 ROLE = "arn:aws:sts::123456789012:assumed-role/gateway/me"

@@ -55,7 +55,10 @@ async def test_it_yields_to_a_cooldown_and_returns_when_that_is_cheaper(house: H
 
     assert ["east", "west", "east"] == [turn.deployment for turn in turns]
     why = [record.why for record in house.records if record.session == "one"]
-    assert ["not ready, though cached: 84,000 tokens at east"] == why[1]
+    assert [
+        "not ready, though cached: 84,000 tokens at east",
+        "east is left alone for 60 s more",
+    ] == why[1]
     assert ["returns to east: 84,000 tokens cached there, moving would cost 0.290 $ more"] == why[2]
 
 

@@ -12,6 +12,7 @@ import pytest
 from tests.router.conftest import House
 
 import llmroute
+from llmroute.stores import Memory
 from llmroute.testing import Clock, error, text
 
 pytestmark = pytest.mark.anyio
@@ -151,6 +152,30 @@ async def test_a_trial_that_fails_lets_the_next_one_try_after_a_longer_cooldown(
     assert 3 == len(house.east.requests)
 
 
+async def test_a_trial_whose_caller_goes_away_is_made_by_the_next_call(house: House) -> None:
+    house.east.answer(error(529), text("Late.").late())
+    async with house.router() as router:
+        await house.ask(router, "The call that finds it overloaded")
+        house.clock.advance(6)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(house.ask, router, "The one that tries")
+            await house.east.awaited(2)
+            tasks.cancel_scope.cancel()
+        later = await house.ask(router, "Later")
+
+    assert ("east", 1) == (later.deployment, later.attempts)
+
+
+async def test_a_trial_that_tells_nothing_is_made_again_by_the_next_call(house: House) -> None:
+    house.east.answer(error(529), error(409, "conflict_error"))
+    async with house.router() as router:
+        await house.ask(router, "The call that finds it overloaded")
+        house.clock.advance(6)
+        deployments = [(await house.ask(router, f"Call {n}")).deployment for n in range(2)]
+
+    assert ["west", "east"] == deployments
+
+
 async def test_an_answer_to_a_call_from_before_the_failure_does_not_end_the_cooldown(
     house: House,
 ) -> None:
@@ -173,6 +198,29 @@ async def test_an_answer_to_a_call_from_before_the_failure_does_not_end_the_cool
         assert 59.0 == await cools_for(house, router)
 
 
+async def test_nor_does_it_end_a_cooldown_that_another_proxy_began(house: House) -> None:
+    house.east.answer(text("Sent before.").late(), error(429, retry_after=60))
+    counters = Memory(house.clock.now)
+    routers = [house.router(counters=counters) for _ in range(2)]
+    async with routers[0], routers[1], anyio.create_task_group() as tasks:
+        over = anyio.Event()
+
+        async def ask() -> None:
+            await house.ask(routers[0], "Slow")
+            over.set()
+
+        tasks.start_soon(ask)
+        await house.east.awaited(1)
+        house.clock.advance(1)
+        await house.ask(routers[1], "Limited")
+        house.clock.advance(1)
+        await house.ask(routers[0], "Learns of it")
+        house.east.requests[0].release()
+        with anyio.fail_after(5):
+            await over.wait()
+        assert 59.0 == await cools_for(house, routers[0])
+
+
 async def test_a_model_that_a_caller_made_up_says_nothing_about_the_deployment(
     house: House, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -193,6 +241,23 @@ async def test_counting_tokens_says_nothing_about_the_deployment(house: House) -
     async with house.router() as router:
         await router.count_tokens(model="sonnet", messages=[{"role": "user", "content": "Hi"}])
         assert None is await cools_for(house, router)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "state"),
+    [pytest.param(1, "cooling", id="cooling"), pytest.param(61, "trial", id="on-trial")],
+)
+async def test_one_that_counts_tokens_may_not_answer_yet(
+    house: House, seconds: float, state: str
+) -> None:
+    house.east.answer(error(429, retry_after=60))
+    house.west.on("POST", "/v1/messages/count_tokens", error(529))
+    async with house.router() as router:
+        await house.ask(router)
+        house.clock.advance(seconds)
+        await router.count_tokens(model="sonnet", messages=[{"role": "user", "content": "Hi"}])
+        [east, _] = await router.deployments()
+        assert state == east.state
 
 
 async def test_answers_that_break_off_count_as_failures(house: House) -> None:
@@ -235,6 +300,7 @@ aliases:
     ("status", "place"),
     [
         pytest.param(401, "c.yaml:6: deployments.east.api_key", id="key"),
+        pytest.param(402, "c.yaml:6: deployments.east.api_key", id="bill"),
         pytest.param(403, "c.yaml:6: deployments.east.api_key", id="right"),
         pytest.param(404, "c.yaml:5: deployments.east.model", id="model"),
     ],
@@ -259,3 +325,19 @@ async def test_what_the_configuration_has_wrong_is_said_once_until_it_was_right(
     assert [1, 1, 1, 2] == said
     assert all(place in line and str(status) in line for line in caplog.messages)
     assert "sk-canary" not in caplog.text
+
+
+async def test_a_deployment_that_was_mended_is_not_left_alone_any_longer(house: House) -> None:
+    house.east.answer(error(401))
+    async with house.router() as router:
+        await house.ask(router, "One")
+        same = router.reconfigured(router.config)
+        cooling = [state.state for state in await same.deployments()]
+        mended = llmroute.Router.from_dict(house.config(east={"api_key": "sk-another"})).config
+        other = router.reconfigured(mended)
+        ready = [state.state for state in await other.deployments()]
+        answer = await house.ask(other, "Two")
+
+    assert ["cooling", "ready"] == cooling
+    assert ["ready", "ready"] == ready
+    assert "east" == answer.deployment

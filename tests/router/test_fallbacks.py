@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import anyio
 import pytest
 from tests.router.conftest import House
 
 import llmroute
 from llmroute.testing import FakeUpstream, error, message, text
+from llmroute.transport import Reply
+from llmroute.transport.direct import DirectTransport
 
 pytestmark = pytest.mark.anyio
 
@@ -82,9 +85,9 @@ async def test_fallbacks_that_lead_back_end(house: House) -> None:
 @pytest.mark.parametrize(
     ("setting", "refusal", "note"),
     [
-        pytest.param("when_too_long", TOO_LONG, "too long: goes on with spare", id="too-long"),
-        pytest.param("when_refused", FILTERED, "refused: goes on with spare", id="filtered"),
-        pytest.param("when_refused", REFUSAL, "refused: goes on with spare", id="refusal"),
+        pytest.param("when_too_long", TOO_LONG, "too long", id="too-long"),
+        pytest.param("when_refused", FILTERED, "refused", id="filtered"),
+        pytest.param("when_refused", REFUSAL, "refused", id="refusal"),
     ],
 )
 @pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
@@ -102,7 +105,11 @@ async def test_another_alias_answers_what_this_one_does_not(
 
     assert ("From the west.", "west", "sonnet") == (answer.text, answer.deployment, answer.model)
     [record] = house.records
-    assert ("answered", "west", [note]) == (record.outcome, record.deployment, record.why)
+    assert ("answered", "west", [note, "falls back to spare"]) == (
+        record.outcome,
+        record.deployment,
+        record.why,
+    )
     assert ["east", "west"] == [attempt.deployment for attempt in record.attempts]
     assert [0, 0] == [state.busy for state in await router.deployments()]
 
@@ -154,6 +161,42 @@ async def test_the_error_is_handed_on_if_nobody_does_better(
 
     assert "east" == caught.value.deployment
     assert house.east.requests[0].sent == caught.value.body
+
+
+class _Lingering:
+    """A reply that takes until it is told to be let go of."""
+
+    def __init__(self, reply: Reply, closing: anyio.Event, closed: anyio.Event) -> None:
+        self.status, self.headers = reply.status, reply.headers
+        self.receive = reply.receive
+        self._reply, self._closing, self._closed = reply, closing, closed
+
+    async def aclose(self) -> None:
+        await self._reply.aclose()
+        self._closing.set()
+        await self._closed.wait()
+
+
+async def test_no_answer_is_left_open_when_the_caller_goes_away_while_a_refusal_is_closed(
+    house: House,
+) -> None:
+    closing, closed = anyio.Event(), anyio.Event()
+
+    class Transport(DirectTransport):
+        async def send(self, method: str, url: str, *rest: Any) -> Reply:
+            reply = await super().send(method, url, *rest)
+            return _Lingering(reply, closing, closed) if url.startswith(house.east.url) else reply
+
+    house.east.answer(REFUSAL)
+    call = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 9}
+    config = spared(house, when_refused="spare")
+    async with house.router(config, transport=Transport()) as router:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(router.stream(model="sonnet", **call).__aenter__)
+            with anyio.fail_after(5):
+                await closing.wait()
+            tasks.cancel_scope.cancel()
+        assert [0, 0] == [state.busy for state in await router.deployments()]
 
 
 async def test_the_second_refusal_is_the_answer(house: House) -> None:

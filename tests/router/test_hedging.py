@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 from tests.router.conftest import House
 
 import llmroute
+from llmroute.router.answer import Answer, Head
+from llmroute.router.hedge import first_of
 from llmroute.testing import error, text
 
 pytestmark = pytest.mark.anyio
@@ -178,6 +181,65 @@ async def test_a_stream_is_never_asked_twice(house: House) -> None:
         house.east.release()
 
     assert (1, 0) == house.asked
+
+
+async def test_one_that_is_left_alone_is_not_asked_beside_another(house: House) -> None:
+    house.west.answer(error(429, retry_after=60))
+    house.east.answer(error(529), LATE)
+    config = hedged(house) | {"routing": {"retries": 0, "cooldown": 1}}
+    async with router_of(house, config) as router, anyio.create_task_group() as tasks:
+        with pytest.raises(llmroute.UpstreamError):
+            await house.ask(router, "Both fail")
+        house.clock.advance(2)
+
+        async def ask() -> None:
+            assert "east" == (await house.ask(router)).deployment
+
+        tasks.start_soon(ask)
+        await house.east.awaited(2)
+        house.east.release()
+
+    assert not any("hedged" in line for line in house.records[1].why)
+
+
+async def test_the_second_does_not_begin_when_the_first_ends_with_the_pause() -> None:
+    over, asked = anyio.Event(), []
+
+    async def first() -> None:
+        over.set()
+
+    async def second() -> None:
+        asked.append("second")
+
+    await first_of(first, second, over.wait)
+
+    assert [] == asked
+
+
+async def test_the_answer_that_was_first_is_let_go_of_when_the_caller_goes_away() -> None:
+    let_go, settled = anyio.Event(), []
+    head = Head(200, [], "one", "m", 1)
+
+    async def first() -> Answer:
+        await let_go.wait()
+        return Answer(head, lambda outcome, *_: settled.append(outcome), body=b"{}")
+
+    async def second() -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            with anyio.CancelScope(shield=True):
+                # Letting go of its connection takes a while, in which the caller goes away.
+                scope.cancel()
+                await anyio.lowlevel.checkpoint()
+
+    async def pause() -> None:
+        let_go.set()
+
+    with anyio.CancelScope() as scope:
+        await first_of(first, second, pause)
+
+    assert ["answered"] == settled
 
 
 async def test_a_lone_deployment_is_asked_once(house: House) -> None:

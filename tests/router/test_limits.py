@@ -9,7 +9,9 @@ import pytest
 from tests.router.conftest import House
 
 import llmroute
+from llmroute.messages.call import Call
 from llmroute.testing import error, message, text
+from llmroute.wire.envelope import Envelope
 
 pytestmark = pytest.mark.anyio
 
@@ -83,6 +85,42 @@ async def test_when_all_are_at_their_limits_nobody_is_asked(
     assert [] == house.records[-1].attempts
 
 
+async def test_a_limit_is_a_better_answer_than_a_fallback_that_is_not_there(house: House) -> None:
+    house.west.answer(error(404))
+    async with house.router(house.config(east={"rpm": 1})) as router:
+        await house.ask(router, "One")
+        with pytest.raises(llmroute.RateLimitedError, match=r"sonnet is at its limit .* east "):
+            await house.ask(router, "Two")
+
+    assert ["east is at its limit"] == list(house.records[-1].why)
+    assert (1, 1) == house.asked
+
+
+async def test_a_limit_that_was_reached_meanwhile_holds_for_who_comes_over(house: House) -> None:
+    house.east.answer(text("Said.").late(), text("Said.").late())
+    config = house.config(west={"rpm": 1}, routing={"retries": 0, "affinity": False})
+    failures = []
+    async with house.router(config) as router:
+
+        async def ask(words: str) -> None:
+            try:
+                await house.ask(router, words)
+            except llmroute.UpstreamError as failure:
+                failures.append(failure)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(ask, "One")
+            tasks.start_soon(ask, "Two")
+            await house.east.awaited(2)
+            # Both were placed while there was room; now both come over at once.
+            house.east.stop()
+    house.east.start()
+
+    assert 1 == len(failures)
+    assert 1 == len(house.west.requests)
+    assert any("west is at its limit" in record.why for record in house.records)
+
+
 async def test_a_lone_deployment_has_its_limit_too(house: House) -> None:
     config = house.config(east={"rpm": 1}, sonnet={"deployments": ["east"]})
     async with house.router(config) as router:
@@ -144,5 +182,42 @@ async def test_what_is_bound_to_one_at_its_limit_is_not_asked_of_another(house: 
         await house.ask(router, "One")
         with pytest.raises(llmroute.RateLimitedError):
             await house.ask(router, "Two", container="container_1")
+
+    assert (1, 0) == house.asked
+
+
+async def test_a_count_of_tokens_takes_no_place_from_those_who_are_counted(house: House) -> None:
+    house.east.on("POST", "/v1/messages/count_tokens", text("Late.").late())
+    config = house.config(
+        east={"max_parallel_requests": 1}, sonnet={"deployments": ["east"]}, routing={"retries": 0}
+    )
+    async with house.router(config) as router:
+        async with anyio.create_task_group() as tasks:
+            words = [{"role": "user", "content": "Hi"}]
+            tasks.start_soon(lambda: router.count_tokens(model="sonnet", messages=words))
+            await house.east.awaited(1)
+            await house.ask(router, "One")
+            tasks.cancel_scope.cancel()
+        assert "From the east." == (await house.ask(router, "Two")).text
+
+
+async def test_an_attempt_that_failed_has_used_no_tokens(house: House) -> None:
+    house.east.answer(error(529))
+    config = house.config(east={"tpm": 1_000}, routing={"cooldown": 0})
+    async with house.router(config) as router:
+        first = await house.ask(router, "One " * 1_200)
+        second = await house.ask(router, "Two")
+
+    assert ["west", "east"] == [it.deployment for it in (first, second)]
+
+
+async def test_a_model_that_no_alias_matches_keeps_to_the_limit(house: House) -> None:
+    call = Call(
+        Envelope.of({"model": "of-tomorrow", "max_tokens": 9, "messages": []}), "of-tomorrow"
+    )
+    async with house.router(house.config(east={"rpm": 1})) as router:
+        await (await router.send(call, otherwise="east")).aclose()
+        with pytest.raises(llmroute.RateLimitedError, match="this model is at its limit"):
+            await router.send(call, otherwise="east")
 
     assert (1, 0) == house.asked

@@ -71,6 +71,15 @@ async def test_a_refused_beta_and_member_are_left_out_and_remembered(
     assert any("metadata" in loss for loss in observed.records[0].losses)
 
 
+async def test_of_a_rejected_request_nothing_is_kept(upstream: FakeUpstream) -> None:
+    upstream.answer(*[error(400, message="The provided model identifier is invalid.")] * 3)
+    async with router_for(upstream, "foundry", Clock()) as router:
+        with pytest.raises(llmroute.RejectedError):
+            await router.complete(**CALL)
+
+        assert {} == router._dispatcher.targets["one"]._learned
+
+
 async def test_what_was_refused_is_tried_again_after_a_while(upstream: FakeUpstream) -> None:
     clock = Clock()
     upstream.answer(MEMBER, "First.", "Later.")

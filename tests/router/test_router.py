@@ -400,6 +400,16 @@ async def test_what_cannot_be_sent_is_refused_before_anything_is(upstream: FakeU
     assert [] == upstream.requests
 
 
+async def test_no_alias_matches_a_name_that_no_model_can_have(upstream: FakeUpstream) -> None:
+    config = config_for(upstream.url) | {"aliases": {"claude-*": "one"}}
+    async with llmroute.Router.from_dict(config) as router:
+        await router.complete(model="claude-" + "x" * 2_041, **HELLO)
+        with pytest.raises(llmroute.UnknownAliasError):
+            await router.complete(model="claude-" + "x" * 2_042, **HELLO)
+
+    assert 1 == len(upstream.requests)
+
+
 async def test_no_secret_is_in_an_error_or_a_repr() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -11,7 +11,7 @@ import pytest
 from tests.router.conftest import House
 
 import llmroute
-from llmroute.testing import events, text
+from llmroute.testing import error, events, text
 
 pytestmark = pytest.mark.anyio
 
@@ -173,3 +173,13 @@ async def test_when_the_time_is_over_nobody_else_is_asked_or_blamed(house: House
     assert ("east", 1) == (caught.value.deployment, caught.value.attempts)
     assert (1, 0) == house.asked
     assert states["west"] is None
+
+
+async def test_nothing_is_waited_for_beyond_the_calls_total(house: House) -> None:
+    house.east.answer(error(429, retry_after=8))
+    config = house.config(sonnet={"deployments": ["east"], "total_timeout": 2})
+    async with house.router(config) as router:
+        with pytest.raises(llmroute.RateLimitedError):
+            await house.ask(router)
+
+    assert [] == house.clock.slept

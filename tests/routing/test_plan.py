@@ -265,7 +265,7 @@ def test_the_reserve_is_named_in_the_notes():
     plan = Plan(legs("a"), Policy(), 0, reserves=RESERVES)
     walk(plan, TOO_LONG)
 
-    assert ["too long: goes on with bigger"] == plan.notes
+    assert ["too long"] == plan.notes
 
 
 def test_a_reserve_that_was_asked_already_is_not_asked_again():
@@ -449,3 +449,36 @@ def test_no_plan_goes_on_for_ever_or_asks_more_often_than_told(
         assert step.error in outcomes
         rejected = [e for e in outcomes[: len(tried)] if e.remedy is Remedy.NOTHING]
         assert rejected[:1] in ([], [step.error])
+
+
+@pytest.mark.parametrize("late", [BUSY, refusing("beta")], ids=["time", "without"])
+def test_what_one_calls_wrong_is_not_asked_again_when_the_one_beside_it_fails(late):
+    east, west = legs(["east", "west"])
+    plan = Plan([east, west], Policy(), 2)
+    assert Try(east) == plan.next()
+    assert west == plan.spare()
+
+    plan.failed(WRONG)
+    plan.failed(late, leg=west)
+
+    assert GiveUp(WRONG) == plan.next()
+
+
+def test_what_is_refused_beside_a_wrong_request_is_not_asked_again():
+    east, west = legs(["east", "west"])
+    plan = Plan([east, west], Policy(), 2)
+    plan.next()
+    plan.spare()
+
+    plan.failed(refusing("beta"))
+    plan.failed(WRONG, leg=west)
+
+    assert GiveUp(WRONG) == plan.next()
+
+
+def test_a_call_whose_time_is_over_before_anything_is_final_has_had_no_answer():
+    plan = Plan(legs(["east"]), Policy(), 2)
+    plan.next()
+    plan.failed(refusing("beta"))
+
+    assert isinstance(plan.stop().error, UnreachableError)

@@ -1,6 +1,7 @@
 """What holds for counters of every kind."""
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 pytestmark = pytest.mark.anyio
@@ -125,6 +126,19 @@ async def test_a_claim_ends(counters, eventually):
 
     await eventually(expected=True, question=lambda: counters.claim("a", 60.0))
     assert not await counters.claim("a", 60.0)
+
+
+async def test_a_claim_of_one_who_goes_away_is_given_back(counters, eventually):
+    async def claim():
+        if await counters.claim("a", 60.0):
+            counters.drop("a")
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(claim)
+        await anyio.lowlevel.checkpoint()
+        tasks.cancel_scope.cancel()
+
+    await eventually(expected=True, question=lambda: counters.claim("a", 60.0))
 
 
 async def test_a_claim_is_given_back(counters):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -38,13 +39,15 @@ HEADERS = {
     "model": b"x-llmroute-model",
     "attempts": b"x-llmroute-attempts",
     "estimated": b"x-llmroute-estimated",
+    "losses": b"x-llmroute-losses",
 }
-"""Our own response headers: which deployment answered, its model, after how many attempts, and
-whether a token count is an estimate."""
+"""Our own response headers: which deployment answered, its model, after how many attempts, whether
+a token count is an estimate, and what of the request the upstream did not get to see."""
 
 # What no header may hold becomes a question mark.
 _PRINTABLE = bytes.maketrans(bytes([*range(32), 127]), b"?" * 33)
 _LONGEST = 200  # characters of a name in a header
+_LONGEST_LOSSES = 1000  # characters; a request of Claude Code's may have twenty lines
 
 _JSON = (b"content-type", b"application/json")
 _FINAL = (b"x-should-retry", b"false")
@@ -59,17 +62,25 @@ class Rendered(NamedTuple):
 
 
 def own_headers(head: Head) -> list[tuple[bytes, bytes]]:
-    """Say which deployment and model answered."""
-    return [
+    """Say which deployment and model answered, and what they did not get to see."""
+    headers = [
         (HEADERS["deployment"], _value(head.deployment)),
         (HEADERS["model"], _value(head.model)),
         (HEADERS["attempts"], str(head.attempts).encode()),
     ]
+    if head.losses:
+        headers.append((HEADERS["losses"], _losses(head.losses)))
+    return headers
 
 
-def _value(text: str) -> bytes:
+def _losses(lines: Sequence[str]) -> bytes:
+    """Write lines into one, as many as there is room for; the number of all of them is first."""
+    return _value(f"{len(lines)}; " + "; ".join(lines), _LONGEST_LOSSES)
+
+
+def _value(text: str, longest: int = _LONGEST) -> bytes:
     """Write a header's value; the caller may have chosen it, where an alias has a `*`."""
-    return text[:_LONGEST].encode("utf-8", "replace").translate(_PRINTABLE)
+    return text[:longest].encode("utf-8", "replace").translate(_PRINTABLE)
 
 
 def plain(status: int, data: Any) -> Rendered:
@@ -109,7 +120,8 @@ def failure(error: RequestError | UpstreamError) -> Rendered:
     if isinstance(error, RequestError):
         return refusal(error)
     headers = [*downward(error.headers), *_origin(error)]
-    refused = isinstance(error, MisconfiguredError) and error.status in (401, 403)
+    ours = isinstance(error, MisconfiguredError) and not error.is_the_callers
+    refused = ours and error.status in (401, 403)
     final = refused or isinstance(error, UntranslatableError)
     if final and not any(name == b"x-should-retry" for name, _ in headers):
         headers.append(_FINAL)

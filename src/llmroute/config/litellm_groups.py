@@ -53,6 +53,7 @@ class Groups:
         self.origins: dict[str, Origin] = {}
         self._document = document
         self._taken: set[str] = set()
+        self._copied: dict[str, str] = {}
         for entry in entries:
             if entry.id in self._taken:
                 document.wrong((*entry.at, "model_info", "id"), "another entry has that id")
@@ -117,6 +118,7 @@ class Groups:
                 if name in groups:
                     self._document.warn(at, "stands above the model_name of that name")
                 self.blocks[name] = {**self._block(found, groups), "hidden": hidden}
+                self._copied[name] = found
 
     def add_fallbacks(self, sections: Sections) -> None:
         """Add where to go on, and where too long prompts and refused ones go."""
@@ -142,9 +144,18 @@ class Groups:
         for alias, block in self.blocks.items():
             if alias in where:
                 others = [name for path, name in where[alias] if self._is_other(alias, path, name)]
+            elif (same := self._copied_from(alias, where)) is not None:
+                others = [name for _, name in where[same] if name != alias]
             else:
                 others = [name for name in dict.fromkeys(general) if name != alias]
             block[ours] = others[: None if most is None else most[1]]
+
+    def _copied_from(self, alias: str, where: Mapping[str, object]) -> str | None:
+        """Return what `alias` is another name of, or the pattern that made it, if that is there."""
+        same = self._copied.get(alias)
+        if same is not None and same not in where:
+            same = self._copied.get(same)
+        return same if same in where else None
 
     def _is_other(self, alias: str, path: Path, name: str) -> bool:
         if name == alias:
@@ -217,6 +228,7 @@ class Groups:
         match = Aliases(groups).find(alias)
         if alias in groups or match is None:
             return dict(groups[alias])
+        self._copied[alias] = match.alias
         block = dict(groups[match.alias])
         chosen = []
         for name in block["deployments"]:

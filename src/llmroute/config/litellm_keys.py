@@ -68,6 +68,7 @@ IGNORED: Mapping[str, Mapping[str, str]] = {
         **_all("timeouts do not depend on the service tier", "timeout_by_service_tier"),
         **_all("timeouts do not depend on the service tier", "stream_timeout_by_service_tier"),
         **_all("a client does not choose an upstream", "configurable_clientside_auth_params"),
+        **_all("there is one for all; set router_settings.cooldown_time", "cooldown_time"),
         **_all(_AFFINITY, "provider_affinity_header"),
         **_all("a ping is sent into every 15 s of silence", "keepalive_seconds"),
         **_all("use llmroute.testing.FakeUpstream", "mock_response mock_tool_calls mock_timeout"),

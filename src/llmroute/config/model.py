@@ -106,6 +106,9 @@ class Alias(Settings):
     `total_timeout`."""
     hedge: Hedge | None = None
     """A second attempt beside a slow one; left out, none is made."""
+    strict: bool = False
+    """Refuse a request of which a deployment would not get to see everything, with an error that
+    names what; left out, it is sent without, and the answer's headers say so."""
     hidden: bool = False
     """Keep it out of `/v1/models`; it can be asked for all the same."""
     display_name: str | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -45,3 +45,8 @@ class Origin:
             path = f"{self.at.path}.{setting}".removeprefix(".")
             found = self.at._replace(path=path)
         return str(found)
+
+    def place_of(self, settings: Iterable[str]) -> str:
+        """Return where the first of these stands that does, or the whole if none does."""
+        given = next((setting for setting in settings if setting in self.settings), None)
+        return str(self.at) if given is None else self.place(given)

@@ -54,6 +54,8 @@ _EVENT_STREAM = (b"content-type", b"text/event-stream; charset=utf-8")
 _REQUEST_IDS = (b"request-id", b"x-amzn-requestid")
 # Seconds that what a platform refuses is remembered; platforms learn, too.
 _REMEMBERED = 3600.0
+# For how many models; clients choose the names that a pattern matches.
+_MOST_LEARNED = 1000
 # How an event stream can begin; some servers send one under another content type.
 _SSE_START = (b"event:", b"data:", b":", b"id:", b"retry:")
 
@@ -183,6 +185,10 @@ class Target:
         if refused is None or not self.deployment.learns or not isinstance(error, RejectedError):
             return
         error.refused = refused(str(error)) - call.without
+        if not error.refused:
+            return
+        if len(self._learned) >= _MOST_LEARNED:
+            self._learned.clear()
         until = self._clock() + _REMEMBERED
         learned = self._learned.setdefault((model, call.endpoint), {})
         learned.update(dict.fromkeys(error.refused, until))
@@ -208,11 +214,12 @@ class Target:
     ) -> Answer:
         provider, deployment = self._provider, self.deployment
         request = self._request(call, model)
+        if terms.alias is not None and terms.alias.strict and call.endpoint == "messages":
+            _check_losses(request)
         timeouts = self._limits(call, terms.alias)
         started = self._clock()
         reply = await self._send(request, call.client_auth, transport, timeouts)
-        if reply.status in _REFUSED and await self._credential.renew():
-            await reply.aclose()
+        if reply.status in _REFUSED and await self._renewed(reply):
             reply = await self._send(request, call.client_auth, transport, timeouts)
         if terms.rest is not None:
             rest = max(terms.rest - (self._clock() - started), 0.0)
@@ -250,6 +257,20 @@ class Target:
             await reply.aclose()
             raise
         return answer
+
+    async def _renewed(self, reply: Reply) -> bool:
+        """Tell whether another credential was had in place of the refused; then let go of `reply`.
+
+        That may take as long as a token service does, and the caller goes away meanwhile.
+        """
+        try:
+            renewed = await self._credential.renew()
+        except BaseException:
+            await reply.aclose()
+            raise
+        if renewed:
+            await reply.aclose()
+        return renewed
 
     def _head(
         self, reply: Reply, request: UpstreamRequest, model: str, terms: Terms, decoded: bool
@@ -300,6 +321,15 @@ class Target:
             [*request.headers, *auth],
             request.body if body is None else body,
             timeouts,
+        )
+
+
+def _check_losses(request: UpstreamRequest) -> None:
+    """Refuse what the upstream would not get to see as a whole."""
+    if request.losses:
+        raise UntranslatableError(
+            "the alias is strict, and this deployment does not take: " + "; ".join(request.losses),
+            status=400,
         )
 
 

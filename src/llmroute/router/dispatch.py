@@ -8,6 +8,7 @@ another deployment's.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple
 
@@ -15,6 +16,7 @@ import msgspec
 
 from llmroute.config import Config
 from llmroute.errors import (
+    RateLimitedError,
     RejectedError,
     Remedy,
     RequestError,
@@ -159,6 +161,7 @@ class _Course:
     __slots__ = (
         "_answer",
         "_call",
+        "_fell_to",
         "_house",
         "_placement",
         "_plan",
@@ -188,6 +191,7 @@ class _Course:
         self._started = started
         self._answer: Answer | None = None
         self._refusal: Answer | None = None
+        self._fell_to = route.alias
         self._plan: Plan
 
     async def run(self, retries: tuple[int, int]) -> Answer:
@@ -202,10 +206,12 @@ class _Course:
             self._started,
             reserves=placement.reserves,
             moving=placement.moving,
+            total=max(self._total(leg) or math.inf for leg in placement.legs),
         )
         self._record.why = plan.notes
-        if placement.why:
-            plan.notes.append(placement.why)
+        plan.notes += placement.why
+        if placement.full is not None:
+            plan.passed_over(placement.full)
         try:
             while True:
                 match plan.next(house.means.clock()):
@@ -222,7 +228,16 @@ class _Course:
                             return answer
         finally:
             if self._refusal is not None:
-                await self._refusal.aclose()
+                await self._let_go_of(self._refusal)
+
+    async def _let_go_of(self, refusal: Answer) -> None:
+        """Close what a model refused to answer; with the answer, if the caller goes away now."""
+        try:
+            await refusal.aclose()
+        except BaseException:
+            if self._answer is not None:
+                await self._answer.aclose()
+            raise
 
     def _end_of(self, error: UpstreamError) -> Answer:
         """Return what a model refused to answer, if nobody did better; else raise the error."""
@@ -241,21 +256,39 @@ class _Course:
 
     async def _try(self, leg: Leg, without: frozenset[str]) -> Answer | None:
         """Make one attempt, or two at once; return `None` if it failed, which has been noted."""
-        house, placement = self._house, self._placement
-        if placement.view is not None and not await house.health.may_try(
-            leg.deployment, placement.view
-        ):
-            self._plan.notes.append(f"{leg.deployment}: another call finds out whether it is well")
-            if self._plan.put_off():
-                return None
-        settings = self._route.settings
+        health, view, name = self._house.health, self._placement.view, leg.deployment
+        if self._record.attempts and (full := await health.full(name)):
+            # It had room when the call was placed, and so had it for all the others that failed.
+            self._plan.notes.append(f"{name} is at its limit")
+            self._plan.failed(full, self._house.means.clock(), leg=leg)
+            return None
+        if leg.alias != self._fell_to:
+            self._fell_to = leg.alias
+            self._plan.notes.append(f"falls back to {leg.alias}")
+        counts = self._call.endpoint == "messages"
+        if view is None or not counts or not health.on_trial(name, view):
+            return await self._ask(leg, without)
+        if not await health.may_try(name):
+            self._plan.notes.append(f"{name}: another call finds out whether it is well")
+            return None if self._plan.put_off() else await self._ask(leg, without)
+        try:
+            return await self._ask(leg, without)
+        finally:
+            health.tried(name)
+
+    async def _ask(self, leg: Leg, without: frozenset[str]) -> Answer | None:
+        """Make one attempt, and perhaps another one beside it."""
+        house, settings = self._house, self._route.settings
         hedge = None if settings is None else settings.hedge
         if hedge is None or self._record.attempts or not house.hedges.allows(hedge, self._call):
             return await self._attempt(leg, without)
 
         async def beside() -> Answer | None:
-            ahead = self._plan.ahead
-            tariff = None if ahead is None else house.placing.tariff(ahead)
+            ahead, view = self._plan.ahead, self._placement.view
+            if ahead is None or (view is not None and ahead.deployment in view.cooldowns):
+                # Who failed a moment ago is no help to a call that may well be answered.
+                return None
+            tariff = house.placing.tariff(ahead)
             if not house.hedges.pays(hedge, self._call, tariff):
                 return None
             if (spare := self._plan.spare()) is None:
@@ -284,14 +317,15 @@ class _Course:
                 lambda *how: over(*how),  # noqa: PLW0108 - which is to be defined yet
             )
         except UpstreamError as error:
-            house.health.end(name, counts=counts)
+            house.health.end(name, -tokens, counts=counts)
             self._failed(leg, error, house.means.clock() - began)
             return None
         except BaseException:
             house.health.end(name, counts=counts)
             raise
         took = house.means.clock() - began
-        house.health.answered(name, took)
+        if counts:
+            house.health.answered(name, took)
         record.attempts.append(Attempt(name, seconds=took))
         unread = _THINKING in without
         opens = self._placement.bound.opens_thread or bool(self._placement.bound.thread)
@@ -302,7 +336,7 @@ class _Course:
             house.health.end(name, _used(usage) - tokens, counts=counts)
             if outcome == "broken":
                 house.health.broken(name, StreamBrokenError(error))
-            elif outcome == "answered":
+            elif outcome == "answered" and counts:
                 house.health.finished(name)
             if usage.data:
                 house.placing.answered(
@@ -349,30 +383,47 @@ class _Course:
 
     def _rest(self, leg: Leg) -> float | None:
         """Return the seconds that are left of the call's total; `None` without a limit."""
-        house, settings = self._house, self._route.settings
-        total = house.means.config.deployments[leg.deployment].total_timeout
+        total = self._total(leg)
+        now = self._house.means.clock()
+        return None if total is None else max(total - (now - self._started), 0.0)
+
+    def _total(self, leg: Leg) -> float | None:
+        settings = self._route.settings
         if settings is not None and settings.total_timeout is not None:
-            total = settings.total_timeout
-        return None if total is None else max(total - (house.means.clock() - self._started), 0.0)
+            return settings.total_timeout
+        return self._house.means.config.deployments[leg.deployment].total_timeout
 
     def _failed(self, leg: Leg, error: UpstreamError, took: float) -> None:
         house, record, call = self._house, self._record, self._call
         error.deployment = leg.deployment
+        error.is_the_callers = self._is_the_callers(leg, error)
         record.attempts.append(Attempt(leg.deployment, str(error), error.status, took))
         error.attempts = len(record.attempts)
         several = not self._route.simple
         if several and isinstance(error, RejectedError) and refuses_thinking(str(error)):
             error.refused |= {_THINKING}
         rule = self._plan.failed(error, house.means.clock(), house.means.draw(), leg)
-        if isinstance(error, RejectedError) and rule.remedy not in _GONE:
+        # One that counts may not answer, and one that does not may: each has limits of its own.
+        if call.endpoint == "count_tokens":
+            pass
+        elif isinstance(error, RejectedError) and rule.remedy not in _GONE:
             house.health.reached(leg.deployment, took)
-        elif call.endpoint == "messages" and not isinstance(error, UntranslatableError):
-            # One that does not count may well answer.
+        elif not isinstance(error, UntranslatableError) and not error.is_the_callers:
             house.health.failed(leg.deployment, error, rule)
         if self._placement.bound.thread and several and rule.remedy in _GONE:
             raise thread_refused()
 
+    def _is_the_callers(self, leg: Leg, error: UpstreamError) -> bool:
+        """Tell whether it was the caller's own credential that was refused, or has had its fill.
 
+        Other callers bring theirs.
+        """
+        settings = self._house.means.config.deployments[leg.deployment]
+        brought = settings.forward_client_auth and bool(self._call.client_auth)
+        return brought and (isinstance(error, RateLimitedError) or error.status in _OF_A_CREDENTIAL)
+
+
+_OF_A_CREDENTIAL = (401, 402, 403)
 _GONE = (Remedy.TIME, Remedy.ELSEWHERE)
 
 

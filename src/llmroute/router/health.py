@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 
 from llmroute.config import Config
-from llmroute.errors import FaultError, MisconfiguredError, Remedy, UpstreamError
+from llmroute.errors import FaultError, MisconfiguredError, RateLimitedError, Remedy, UpstreamError
 from llmroute.providers import Deployment
 from llmroute.routing import cooldown
 from llmroute.routing.cooldown import Cooldown
@@ -33,6 +33,14 @@ _COUNTED = 2 * _MINUTE
 _TRIAL = 30.0
 # How long to wait for a place among the parallel requests of a deployment; nobody knows.
 _PLACE = 1.0
+
+# With these an upstream refuses who asks: a key, or one whose bill was not paid.
+_OF_A_CREDENTIAL: Final = (401, 402, 403)
+# What a deployment can have in the place of a key.
+_CREDENTIALS: Final = (
+    *("api_key", "auth_token", "credentials", "credentials_file", "role_arn", "access_key_id"),
+    *("profile", "client_secret", "password", "federated_token_file", "managed_identity"),
+)
 
 State = Literal["ready", "cooling", "trial", "full"]
 
@@ -93,6 +101,7 @@ class _Own:
 
     settings: Deployment
     busy: int = 0
+    counted: int = 0  # those of them that take a place among the parallel requests
     latency: Latency | None = None
     cooldown: Cooldown | None = None
     cooled_at: float = -math.inf
@@ -124,9 +133,14 @@ class Health:
         """Go on with what an earlier configuration's health knew of the same deployments."""
         for name, own in self._own.items():
             before = earlier._own.get(name)
-            if before is not None and before.settings == own.settings:
+            if before is None:
+                continue
+            if before.settings == own.settings:
                 # The very object: calls that are under way will still be counted out of it.
                 self._own[name] = before
+            else:
+                # What was wrong with it may just have been mended.
+                self._counters.drop(_cooling(name))
 
     def busy(self, name: str) -> int:
         """Return how many calls this process has under way there."""
@@ -151,7 +165,11 @@ class Health:
         cooldowns = {}
         for name, value in zip(names, values, strict=False):
             found = Cooldown.from_bytes(value) if value is not None else None
-            self._own[name].cooldown = found
+            own = self._own[name]
+            if found is not None and found != own.cooldown:
+                # Another process saw it fail, and calls of ours that are under way are older.
+                own.cooled_at = now
+            own.cooldown = found
             if found is not None:
                 cooldowns[name] = found
         full = {}
@@ -170,12 +188,27 @@ class Health:
                 full[name] = rest if tokens >= settings.tpm else _PLACE
         return View(cooldowns, full, values[len(names) :])
 
-    async def may_try(self, name: str, view: View) -> bool:
-        """Tell whether a call may be made: of those that find a cooldown over, one tries."""
+    def on_trial(self, name: str, view: View) -> bool:
+        """Tell whether a cooldown is over, so that one call has to find out how it is."""
         found = view.cooldowns.get(name)
-        if found is None or not found.trial(self._clock()):
-            return True
-        return await self._counters.claim(f"trial:{name}", _TRIAL)
+        return found is not None and found.trial(self._clock())
+
+    async def full(self, name: str) -> RateLimitedError | None:
+        """Return an error if a deployment is at its limit at this moment."""
+        if name not in self._limited:
+            return None
+        seconds = (await self.look([name])).full.get(name)
+        if seconds is None:
+            return None
+        return RateLimitedError(f"{name} is at its limit", status=429, retry_after=seconds)
+
+    async def may_try(self, name: str) -> bool:
+        """Tell whether this call is the one to find out; say so when it has `tried`."""
+        return await self._counters.claim(_trial(name), _TRIAL)
+
+    def tried(self, name: str) -> None:
+        """Take note that a trial is over; if it told nothing, the next call makes it."""
+        self._counters.drop(_trial(name))
 
     def begin(self, name: str, tokens: int, *, counts: bool) -> None:
         """Take note of a call with as many tokens as it may have; `end` it.
@@ -184,6 +217,7 @@ class Health:
         """
         own = self._own[name]
         own.busy += 1
+        own.counted += counts
         if counts and name in self._limited:
             now, settings = self._clock(), own.settings
             if settings.rpm:
@@ -191,17 +225,18 @@ class Health:
             if settings.tpm and tokens:
                 self._counters.add(_tokens(name, now), tokens, _COUNTED)
             if settings.max_parallel_requests:
-                self._counters.share(_parallel(name), own.busy)
+                self._counters.share(_parallel(name), own.counted)
 
     def end(self, name: str, surplus: int = 0, *, counts: bool) -> None:
         """Take note that it is over, with so many tokens more, or less, than was thought."""
         own = self._own[name]
         own.busy -= 1
+        own.counted -= counts
         if counts and name in self._limited:
             if own.settings.tpm and surplus:
                 self._counters.add(_tokens(name, self._clock()), surplus, _COUNTED)
             if own.settings.max_parallel_requests:
-                self._counters.share(_parallel(name), own.busy)
+                self._counters.share(_parallel(name), own.counted)
 
     def answered(self, name: str, first_byte: float) -> None:
         """Take note that an answer began after so many seconds."""
@@ -217,7 +252,7 @@ class Health:
         if own.cooldown is not None and self._clock() - took >= own.cooled_at:
             own.cooldown = None
             self._counters.drop(_cooling(name))
-            self._counters.drop(f"trial:{name}")
+            self._counters.drop(_trial(name))
 
     def failed(self, name: str, error: UpstreamError, rule: Rule) -> None:
         """Take note that an attempt failed, and leave the deployment alone if that is the rule."""
@@ -261,16 +296,20 @@ class Health:
         # What is over is remembered for as long again: the next failure then counts as another.
         rest = max(own.cooldown.until - now, 0.0) + policy.longest_cooldown
         self._counters.put(_cooling(name), own.cooldown.to_bytes(), rest)
-        self._counters.drop(f"trial:{name}")
+        self._counters.drop(_trial(name))
 
     def _report(self, name: str, own: _Own, error: MisconfiguredError) -> None:
         """Say once, until it answers again, which line of the configuration is to be mended."""
         if error.status in own.reported:
             return
         own.reported.add(error.status)
-        setting = {401: "api_key", 403: "api_key", 404: "model"}.get(error.status, "base_url")
         origin = self._config.origins.get(name)
-        place = f"deployment {name!r}" if origin is None else origin.place(setting)
+        if origin is None:
+            place = f"deployment {name!r}"
+        elif error.status in _OF_A_CREDENTIAL:
+            place = origin.place_of(_CREDENTIALS)
+        else:
+            place = origin.place("model" if error.status == 404 else "base_url")
         _log.warning("%s: the upstream refuses it: %s", place, error)
 
     async def states(self, addresses: Mapping[str, str]) -> list[DeploymentState]:
@@ -330,6 +369,10 @@ def _state(
 
 def _cooling(name: str) -> str:
     return f"cool:{name}"
+
+
+def _trial(name: str) -> str:
+    return f"trial:{name}"
 
 
 def _requests(name: str, now: float, minutes_ago: int = 0) -> str:

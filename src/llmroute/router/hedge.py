@@ -74,31 +74,39 @@ async def first_of(
     raised: list[LLMRouteError] = []
     beside = False
 
-    async with anyio.create_task_group() as tasks:
+    try:
+        async with anyio.create_task_group() as tasks:
 
-        async def run(attempt: Callable[[], Awaitable[Answer | None]]) -> None:
-            try:
-                answer = await attempt()
-            except LLMRouteError as error:
-                # Not out of the task group, which would wrap it up.
-                raised.append(error)
-                tasks.cancel_scope.cancel()
-                return
-            if answer is not None and won:
-                await answer.aclose()
-            elif answer is not None:
-                won.append(answer)
-                tasks.cancel_scope.cancel()
+            async def run(attempt: Callable[[], Awaitable[Answer | None]]) -> None:
+                try:
+                    answer = await attempt()
+                except LLMRouteError as error:
+                    # Not out of the task group, which would wrap it up.
+                    raised.append(error)
+                    tasks.cancel_scope.cancel()
+                    return
+                if answer is not None and won:
+                    await answer.aclose()
+                elif answer is not None:
+                    won.append(answer)
+                    tasks.cancel_scope.cancel()
 
-        async def run_first() -> None:
-            await run(first)
-            if not beside:
-                tasks.cancel_scope.cancel()
+            async def run_first() -> None:
+                await run(first)
+                if not beside:
+                    tasks.cancel_scope.cancel()
 
-        tasks.start_soon(run_first)
-        await pause()
-        beside = True
-        await run(second)
+            tasks.start_soon(run_first)
+            await pause()
+            # Who is cancelled when the pause is over already is not told until the next wait.
+            if not tasks.cancel_scope.cancel_called:
+                beside = True
+                await run(second)
+    except BaseException:
+        # The caller went away before the other one had been let go of.
+        for answer in won:
+            await answer.aclose()
+        raise
     if raised and not won:
         raise raised[0]
     return won[0] if won else None

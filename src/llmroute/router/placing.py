@@ -38,6 +38,8 @@ __all__ = ["Placement", "Placing", "thread_refused"]
 _PINNED: Final = 3600.0  # seconds
 # How long it is known where a thread or a container is; longer than a working day.
 _BOUND: Final = 86_400.0
+# Characters of a name in a key; clients choose names.
+_LONGEST: Final = 200
 
 
 class Placement(NamedTuple):
@@ -47,7 +49,8 @@ class Placement(NamedTuple):
         legs: In the order in which they are to be tried.
         reserves: Where to go on if the model cannot, or will not, answer such a request.
         moving: Micro-dollars that it costs more to ask another than the first.
-        why: What was weighed, in a line; empty if nothing was.
+        why: What was weighed, and who was passed over, a line each.
+        full: What those passed over at their limit would be answered with; `None` if none was.
         view: The state it rests on; `None` if there was nothing to decide.
         session: The key under which the conversation's place is kept; empty if it is not.
         pin: Where the conversation was; `None` if that is not known.
@@ -57,7 +60,8 @@ class Placement(NamedTuple):
     legs: Sequence[Leg]
     reserves: Mapping[Overflow, Sequence[Leg]]
     moving: int = 0
-    why: str = ""
+    why: tuple[str, ...] = ()
+    full: RateLimitedError | None = None
     view: View | None = None
     session: str = ""
     pin: Pin | None = None
@@ -121,7 +125,7 @@ class Placing:
         if ids or owners:
             placement = placement._replace(legs=_of_owner(placement.legs, owners, held))
             if owners and not held.thread and all(owner in view.full for owner in owners):
-                raise _all_full(route.alias, view)
+                raise _at_limit(route.alias, view)
         return placement._replace(view=view, session=session, bound=held)
 
     def ordered(self, route: Route, view: View, pin: Pin | None) -> Placement:
@@ -132,7 +136,8 @@ class Placing:
         """
         ready: list[Leg] = []
         cooling: list[Leg] = []
-        moving, why, now = 0, "", self._clock()
+        moving, now = 0, self._clock()
+        why: list[str] = []
         for group in route.groups:
             legs = self._order(group, view)
             well = [name for name in legs if not self._cools(name, view, now)]
@@ -143,16 +148,22 @@ class Placing:
                 choice = choose(list(legs), equals, pin, self._rates(legs.values(), pin), now)
                 legs = {name: legs[name] for name in choice.names}
                 if not ready:
-                    moving, why = choice.moving, choice.why
+                    moving = choice.moving
+                    why += [choice.why] if choice.why else []
             ready += [leg for name, leg in legs.items() if name in well]
             cooling += [leg for name, leg in legs.items() if name not in well]
-        if not (ready or cooling):
-            raise _all_full(route.alias, view)
+        full = _at_limit(route.alias, view) if view.full else None
+        if full is not None and not (ready or cooling):
+            raise full
+        why += [f"{name} is at its limit" for name in view.full]
+        for leg in cooling:
+            rest = view.cooldowns[leg.deployment].until - now
+            why.append(f"{leg.deployment} is left alone for {rest:.0f} s more")
         reserves = {
             why_: [leg for group in groups for leg in self._order(group, view).values()]
             for why_, groups in route.reserves.items()
         }
-        return Placement([*ready, *cooling], reserves, moving, why, pin=pin)
+        return Placement([*ready, *cooling], reserves, moving, tuple(why), full, pin=pin)
 
     def _session(self, call: Call, route: Route) -> str:
         settings = route.settings
@@ -162,7 +173,8 @@ class Placing:
         if not wanted or call.endpoint != "messages":
             return ""
         key = session_key(call)
-        return f"pin:{call.model}:{key}" if key else ""
+        # Nobody moves the conversations of another key, whatever session it names.
+        return f"pin:{call.key}:{call.model[:_LONGEST]}:{key}" if key else ""
 
     def _order(self, group: Group, view: View) -> dict[str, Leg]:
         """Return the group's legs, by deployment, but for those at their limit."""
@@ -290,7 +302,7 @@ def _base_model(settings: Deployment) -> str | None:
 
 
 def _bound(identity: str) -> str:
-    return f"bound:{identity[:200]}"
+    return f"bound:{identity[:_LONGEST]}"
 
 
 def _of_owner(legs: Sequence[Leg], owners: Sequence[str], held: Bound) -> Sequence[Leg]:
@@ -323,11 +335,11 @@ def thread_refused() -> RejectedError:
 _JSON = (b"content-type", b"application/json")
 
 
-def _all_full(alias: str, view: View) -> RateLimitedError:
-    seconds = min(view.full.values(), default=1.0)
+def _at_limit(alias: str, view: View) -> RateLimitedError:
+    seconds = min(view.full.values())
     message = (
-        f"Every deployment of {alias} is at its limit (rpm, tpm or max_parallel_requests in the "
-        f"configuration); try again in {math.ceil(seconds)} s"
+        f"{alias or 'this model'} is at its limit (rpm, tpm or max_parallel_requests of "
+        f"{', '.join(view.full)} in the configuration); try again in {math.ceil(seconds)} s"
     )
     return RateLimitedError(
         message,

@@ -19,6 +19,8 @@ __all__ = ["Group", "Option", "Route", "Routes"]
 _LONGEST_SHOWN = 200
 # Routes that are kept ready; clients choose the names that a pattern matches.
 _MOST_KEPT = 1000
+# No platform has a longer name for a model (Bedrock's ARNs); what is kept under one stays small.
+_LONGEST_NAME = 2048
 
 
 class Option(NamedTuple):
@@ -87,12 +89,13 @@ class Routes:
         """
         if (route := self._kept.get(asked)) is not None:
             return route
-        match = self._aliases.find(asked)
+        match = self._aliases.find(asked) if len(asked) <= _LONGEST_NAME else None
         if match is None:
             if otherwise is None:
                 raise self._unknown(asked)
             option = Option(Leg(otherwise, asked), 0, 0, 1.0)
-            return Route("", (Group("", "listed", (option,)),), {}, None, simple=True)
+            simple = not self._limited(option)
+            return Route("", (Group("", "listed", (option,)),), {}, None, simple)
         if len(self._kept) >= _MOST_KEPT:
             self._kept.clear()
         route = self._kept[asked] = self._route(match, asked)

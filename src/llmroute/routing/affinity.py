@@ -48,17 +48,19 @@ _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 def session_key(call: Call) -> str:
     """Return a short key for the conversation that a call belongs to; empty if it has none.
 
-    It is the client's session and agent, else the body's `metadata.user_id`, else how the
-    conversation began. The key is a hash: a store that is shared does not learn who is who.
+    It is the client's session and agent, else the body's `metadata.user_id`, with how the
+    conversation began if that names no session, else that alone. The key is a hash: a store that
+    is shared does not learn who is who.
     """
     if call.session:
         return "s" + _digest(call.session, call.agent)
     try:
         metadata = call.body.get("metadata")
         user = metadata.get("user_id") if isinstance(metadata, dict) else None
-        if isinstance(user, str) and user:
-            return "u" + _digest(user)
-        return _opening(call.body)
+        if not (isinstance(user, str) and user):
+            return _opening(call.body)
+        # Claude Code names the session in it; another's may be the same for all that a user does.
+        return "u" + _digest(user, "" if "session" in user else _opening(call.body))
     except (InvalidRequestError, *MALFORMED):
         return ""
 

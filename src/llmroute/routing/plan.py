@@ -7,12 +7,13 @@ is waited for, as long as that is worth less than writing the prompt anew elsewh
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import ClassVar, NamedTuple, TypeAlias
 
-from llmroute.errors import Remedy, UnreachableError, UpstreamError
+from llmroute.errors import Remedy, UnreachableError, UntranslatableError, UpstreamError
 from llmroute.routing.remedies import Overflow, Rule, overflow, rule_for
 
 __all__ = ["GiveUp", "Leg", "Plan", "Policy", "Step", "Try", "Wait"]
@@ -118,6 +119,7 @@ class Plan:
     __slots__ = (
         "_current",
         "_errors",
+        "_final",
         "_last_moment",
         "_later",
         "_left",
@@ -142,6 +144,7 @@ class Plan:
         *,
         reserves: Mapping[Overflow, Sequence[Leg]] | None = None,
         moving: int = 0,
+        total: float = math.inf,
     ) -> None:
         """Begin with the first of `legs`.
 
@@ -152,11 +155,12 @@ class Plan:
             now: When the call came in, in seconds of any clock.
             reserves: Where else to go if the model cannot or will not answer such a request.
             moving: What it costs more, in micro-dollars, to ask another than the first of `legs`.
+            total: Seconds that the call has: a wait that is over later is no use.
         """
         self._left = list(legs)
         self._policy = policy
         self._retries = retries
-        self._last_moment = now + policy.patience
+        self._last_moment = now + min(policy.patience, total)
         self._reserves = dict(reserves or {})
         self._moving = moving
         self._urgent: _Again | None = None
@@ -166,6 +170,7 @@ class Plan:
         self._put_off: set[Leg] = set()
         self._refusals = 0
         self._stays = 0
+        self._final = False
         self._errors: list[tuple[UpstreamError, Rule]] = []
         self.notes: list[str] = []
 
@@ -191,8 +196,15 @@ class Plan:
         self._tried[step.leg] = self._tried.get(step.leg, 0) + 1
         return step
 
+    def passed_over(self, error: UpstreamError) -> None:
+        """Take note of what a deployment that is not tried would have been answered with."""
+        self._errors.append((error, rule_for(error, self._policy.errors)))
+
     def stop(self) -> GiveUp:
         """Return what to answer with when there is no time left for the attempts that are."""
+        if not self._errors:
+            # What was refused was to be left out, and there was no time to ask without it.
+            return GiveUp(UnreachableError("no answer within the call's total timeout"))
         return GiveUp(self._most_useful())
 
     @property
@@ -244,6 +256,9 @@ class Plan:
         if leg is not None and leg != current.leg:
             current = Try(leg)
         rule = rule_for(error, self._policy.errors)
+        if self._final:
+            # It was asked beside another one, which has said meanwhile that nothing can help.
+            return rule
         if (news := error.refused - current.without) and self._refusals < _MOST_REFUSALS:
             self._refusals += 1
             self._urgent = _Again(now, current.leg, current.without | news)
@@ -253,8 +268,7 @@ class Plan:
             case Remedy.NOTHING | Remedy.WITHOUT:
                 why = overflow(error)
                 if why is None or not self._take_reserve(why):
-                    self._left.clear()
-                    self._later.clear()
+                    self._final, self._left, self._later, self._urgent = True, [], [], None
             case Remedy.TIME:
                 self._postpone(current, error, now, draw)
             case Remedy.ELSEWHERE:
@@ -267,7 +281,7 @@ class Plan:
         legs = [leg for leg in self._reserves.pop(why, ()) if leg[:2] not in tried]
         if legs:
             self._left, self._later, self._urgent = legs, [], None
-            self.notes.append(f"{why.replace('_', ' ')}: goes on with {legs[0].alias}")
+            self.notes.append(why.replace("_", " "))
         return bool(legs)
 
     def _postpone(self, current: Try, error: UpstreamError, now: float, draw: float) -> None:
@@ -308,7 +322,10 @@ class Plan:
 _RANKS = {Remedy.NOTHING: 0, Remedy.WITHOUT: 0, Remedy.TIME: 1, Remedy.ELSEWHERE: 2}
 
 
-def _uselessness(failure: tuple[UpstreamError, Rule]) -> tuple[int, bool, float]:
+def _uselessness(failure: tuple[UpstreamError, Rule]) -> tuple[float, bool, float]:
     error, rule = failure
+    if isinstance(error, UntranslatableError):
+        # A client can mend it, but not before the others have had their time.
+        return 1.5, True, 0.0
     # Of those that pass with time: one that an upstream worded, and the one that passes soonest.
     return _RANKS[rule.remedy], not error.body, error.retry_after or 0.0

@@ -135,8 +135,23 @@ class RedisCounters:
     async def claim(self, key: str, ttl: float) -> bool:
         """Claim among all processes, or in this one, if Redis does not answer in time."""
         got: list[Any] = []
+        gone = False
+
+        def learn(replies: list[Any]) -> None:
+            got.extend(replies)
+            if gone and got[0]:
+                self._redis.tell(Place("free", key), Write())
+
         claim = ("SET", self._name("c", key), self._process, "NX", "PX", _milliseconds(ttl))
-        if not await self._redis.ask([claim], got.extend):
+        try:
+            answered = await self._redis.ask([claim], learn)
+        except BaseException:
+            # Nobody is there to use it, whether Redis has granted it or is about to.
+            gone = True
+            if got:
+                learn([])
+            raise
+        if not answered:
             return await self._memory.claim(key, ttl)
         if not got[0]:
             return False
