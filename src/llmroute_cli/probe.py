@@ -28,6 +28,7 @@ from llmroute.transport.httpx import HttpxTransport
 from llmroute.wire.headers import Headers, first
 from llmroute_cli import table
 from llmroute_cli.configuration import fail, load
+from llmroute_cli.notices import silence_warnings
 from llmroute_cli.running import presented
 
 __all__ = ["NotingTransport", "probe", "proxy_config"]
@@ -56,6 +57,9 @@ def probe(model: str, path: Path | None, url: str | None, key: str | None) -> No
         typer.Exit: A try failed, or there is nothing to try.
     """
     config = load(path) if url is None else proxy_config(url, presented(key))
+    if url is not None:
+        # A proxy's configuration is not at hand, and ours for it has no lines to mend.
+        silence_warnings()
     try:
         tries = anyio.run(_try_all, config, model, url is not None)
     except _HOPELESS as error:

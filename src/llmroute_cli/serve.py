@@ -31,6 +31,7 @@ from llmroute_cli.connection import Connection
 from llmroute_cli.env import NO_KEY
 from llmroute_cli.exposure import exposed
 from llmroute_cli.hangup import heed_hangup
+from llmroute_cli.notices import log_warnings
 from llmroute_cli.reload import Source
 from llmroute_cli.workers import supervise
 
@@ -126,9 +127,10 @@ def _announce(config: Config, url: str) -> None:
     say(f"  export ANTHROPIC_AUTH_TOKEN={token}")
 
 
-def prepare() -> None:
+def prepare(*, as_json: bool = False) -> None:
     """Set the process up for serving: memory and logs."""
     _keep_memory()
+    log_warnings(as_json=as_json)
     log = logging.getLogger("uvicorn.error")
     log.setLevel(logging.ERROR)
     log.propagate = False
@@ -233,7 +235,7 @@ def heed_signals(server: uvicorn.Server) -> None:
 
 
 def _run(config: Config, listener: socket.socket, changes: AsyncIterator[Config]) -> None:
-    prepare()
+    prepare(as_json=config.server.log == "json")
     try:
         server = proxy_server(config, changes=changes)
     except ConfigError as error:
