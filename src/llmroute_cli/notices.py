@@ -1,4 +1,4 @@
-"""What the library warns of while it serves, in the form of the log: an event, not a call."""
+"""The warnings of the library: lines of the log while it serves, nothing where a command speaks."""
 
 from __future__ import annotations
 
@@ -6,20 +6,22 @@ import datetime as dt
 import json
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-__all__ = ["log_warnings", "silence_warnings"]
+__all__ = ["log_warnings", "silenced"]
 
 _LIBRARY = "llmroute"
 
 
-class _Line(logging.Formatter):
-    """Writes a line of the log: for people, or JSON for machines."""
+class _Lines(logging.Handler):
+    """Writes lines of the log to stderr: for people, or JSON for machines."""
 
     def __init__(self, *, as_json: bool) -> None:
         super().__init__()
         self._as_json = as_json
 
-    def format(self, record: logging.LogRecord) -> str:
+    def emit(self, record: logging.LogRecord) -> None:
         at = dt.datetime.fromtimestamp(record.created, dt.UTC).isoformat(timespec="milliseconds")
         fields = {
             "time": at.replace("+00:00", "Z"),
@@ -27,19 +29,26 @@ class _Line(logging.Formatter):
             "message": record.getMessage(),
         }
         if self._as_json:
-            return json.dumps(fields)
-        return f"time={fields['time']} level={fields['level']} {fields['message']}"
+            line = json.dumps(fields)
+        else:
+            line = f"time={fields['time']} level={fields['level']} {fields['message']}"
+        sys.stderr.write(line + "\n")
 
 
 def log_warnings(*, as_json: bool) -> None:
     """Have the library's warnings written to stderr, beside the lines for the calls."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Line(as_json=as_json))
     log = logging.getLogger(_LIBRARY)
-    log.propagate = False
-    log.handlers = [handler]
+    log.handlers = [handler for handler in log.handlers if not isinstance(handler, _Lines)]
+    log.addHandler(_Lines(as_json=as_json))
 
 
-def silence_warnings() -> None:
+@contextmanager
+def silenced() -> Iterator[None]:
     """Have nothing written: what a command finds out it says itself."""
-    logging.getLogger(_LIBRARY).setLevel(logging.ERROR)
+    log = logging.getLogger(_LIBRARY)
+    before = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(before)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,7 +29,7 @@ from llmroute.transport.httpx import HttpxTransport
 from llmroute.wire.headers import Headers, first
 from llmroute_cli import table
 from llmroute_cli.configuration import fail, load
-from llmroute_cli.notices import silence_warnings
+from llmroute_cli.notices import silenced
 from llmroute_cli.running import presented
 
 __all__ = ["NotingTransport", "probe", "proxy_config"]
@@ -57,11 +58,10 @@ def probe(model: str, path: Path | None, url: str | None, key: str | None) -> No
         typer.Exit: A try failed, or there is nothing to try.
     """
     config = load(path) if url is None else proxy_config(url, presented(key))
-    if url is not None:
-        # A proxy's configuration is not at hand, and ours for it has no lines to mend.
-        silence_warnings()
     try:
-        tries = anyio.run(_try_all, config, model, url is not None)
+        # A proxy's configuration is not at hand, and ours for it has no lines to mend.
+        with silenced() if url is not None else nullcontext():
+            tries = anyio.run(_try_all, config, model, url is not None)
     except _HOPELESS as error:
         raise fail(str(error), 1) from None
     table.show(

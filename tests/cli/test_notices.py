@@ -6,15 +6,15 @@ import re
 
 import pytest
 
-from llmroute_cli.notices import log_warnings
+from llmroute_cli.notices import log_warnings, silenced
 
 
 @pytest.fixture(autouse=True)
 def restored():
     log = logging.getLogger("llmroute")
-    before = log.handlers, log.propagate
+    before = log.handlers
     yield
-    log.handlers, log.propagate = before
+    log.handlers = before
 
 
 def warned(capsys, *, as_json):
@@ -35,3 +35,12 @@ def test_for_machines(capsys):
 
     assert ["time", "level", "message"] == list(fields)
     assert ("warning", 'c.yaml:3: "x": refused') == (fields["level"], fields["message"])
+
+
+def test_a_command_may_speak_alone(capsys):
+    log_warnings(as_json=False)
+    with silenced():
+        logging.getLogger("llmroute").warning("unheard")
+    logging.getLogger("llmroute").warning("heard")
+
+    assert ["level=warning", "heard"] == capsys.readouterr().err.split()[1:]
