@@ -245,6 +245,17 @@ def models(config: ConfigFile = None) -> None:
 
 
 @app.command()
+def providers(
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print them as a JSON list.")] = False,
+) -> None:
+    """List the providers, and whose keys the environment holds."""
+    from llmroute_cli.providers import providers as command
+
+    command(as_json=as_json)
+
+
+@app.command()
 def status(
     config: ConfigFile = None,
     url: Url = None,

@@ -16,6 +16,7 @@ import typer.main
 from llmroute.config.schema import cloud_schemas, json_schema
 from llmroute_cli.main import app
 from llmroute_cli.platforms_reference import platforms_reference
+from llmroute_cli.providers_reference import providers_reference
 
 __all__ = ["cli_reference", "config_reference", "config_schema", "pages"]
 
@@ -134,6 +135,7 @@ def pages() -> dict[str, str]:
         "config.md": config_reference(),
         "config.schema.json": config_schema(),
         "platforms.md": platforms_reference(),
+        "providers.md": providers_reference(),
     }
 
 
@@ -146,11 +148,14 @@ def _native() -> Iterator[str]:
     first, *others = [deployment["properties"] for deployment in deployments]
     common = {n: s for n, s in first.items() if all(s == other.get(n) for other in others)}
     yield from _table({"properties": common})
-    for deployment in deployments:
+    for deployment in deployments[:-1]:
         provider = deployment["properties"]["provider"]
         own = {n: s for n, s in deployment["properties"].items() if n not in common}
         yield f"With `provider: {provider['const']}`:\n"
         yield from _table({**deployment, "properties": own})
+    yield "With the name of a vendor, as [Providers](providers.md) lists them, `provider` stands for one of the two above that are compatible, and the settings are those.\n"
+    api = {"api": deployments[-1]["properties"]["api"]}
+    yield from _table({"properties": api})
     yield "### `aliases.NAME`\n"
     yield "What callers may ask for: a name, or a pattern with one `*`."
     yield "The value is a deployment, a list of deployments in order of preference, or settings."

@@ -319,3 +319,20 @@ def test_below_anthropic_an_unknown_model_is_sent_as_asked(
     assert 200 == reply.status_code
     assert "some-other-model" == upstream.requests[0].json["model"]
     assert UPSTREAM_KEY == upstream.requests[0].header("x-api-key")
+
+
+def test_what_the_upstream_did_not_get_to_see_is_in_a_header(
+    serve: Callable[[dict[str, Any]], Gateway], upstream: FakeUpstream
+) -> None:
+    config = config_for(upstream.url)
+    config["deployments"]["sonnet-direct"]["provider"] = "deepseek"
+    gateway = serve(config)
+
+    whole = gateway.ask()
+    partly = gateway.ask(metadata={"user_id": "u"}, context_management={"edits": []})
+
+    assert "x-llmroute-losses" not in whole.headers
+    assert (
+        "2; metadata: DeepSeek does not take it; context_management: DeepSeek does not take the "
+        "beta it needs"
+    ) == partly.headers["x-llmroute-losses"]

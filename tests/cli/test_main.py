@@ -10,7 +10,8 @@ import llmroute
 from .program import PATIENCE, START
 
 COMMANDS = [
-    *("serve", "check", "test-model", "explain", "models", "status", "env", "claude", "demo")
+    *("serve", "check", "test-model", "explain", "models", "providers", "status", "env"),
+    *("claude", "demo"),
 ]
 LIBRARY = {"anyio", "httpx", "llmroute", "msgspec", "pydantic", "rich", "uvicorn", "yaml"}
 

@@ -86,7 +86,7 @@ def test_no_key_is_a_problem_that_says_which_would_do(environ):
 
     assert (
         "<environment>: holds no provider's key; set ANTHROPIC_API_KEY or ANTHROPIC_AUTH_TOKEN, or "
-        "write a configuration file"
+        "that of another provider (`llmroute providers` lists them), or write a configuration file"
     ) == str(caught.value)
 
 

@@ -228,13 +228,13 @@ NATIVE = [
         id="key that is no text",
     ),
     pytest.param(
-        "deployments:\n  a: {provider: bedrok}\n  b: {provider: gemini, region: x}\n  c: {}\n"
+        "deployments:\n  a: {provider: bedrok}\n  b: {provider: deepseek, region: x}\n  c: {}\n"
         "  d: {provider: 4}\n  e:\n  f: 3\naliases:\n  x: [a, b, c, d, e, f]\n",
         [
             "c.yaml:2: deployments.a.provider: no provider is named 'bedrok' "
             "(did you mean 'bedrock'?)",
-            "c.yaml:3: deployments.b.provider: provider 'gemini' is not part of this version of "
-            "llmroute",
+            "c.yaml:3: deployments.b.api_key: required, and not given; ${DEEPSEEK_API_KEY}, say",
+            "c.yaml:3: deployments.b.region: unknown setting",
             "c.yaml:4: deployments.c.provider: required, and not given",
             "c.yaml:5: deployments.d.provider: must be text",
             "c.yaml:6: deployments.e.provider: required, and not given",
@@ -491,28 +491,28 @@ LITELLM = [
         id="misspelt provider",
     ),
     pytest.param(
-        entry("    vertex_project: p\n    own_thing: 3\n    api_kye: k\n", model="gemini/x"),
+        entry("    vertex_project: p\n    own_thing: 3\n    api_kye: k\n", model="watsonx/x"),
         [
-            "c.yaml:4: model_list[0].litellm_params.model: provider 'gemini' is not part of "
+            "c.yaml:4: model_list[0].litellm_params.model: provider 'watsonx' is not part of "
             "this version of llmroute",
             "c.yaml:7: model_list[0].litellm_params.api_kye: unknown setting "
             "(did you mean 'api_key'?)",
         ],
-        id="planned provider",
+        id="unserved provider",
     ),
     pytest.param(
-        entry("    custom_llm_provider: openai\n", model="x"),
+        entry("    custom_llm_provider: watsonx\n", model="x"),
         [
-            "c.yaml:5: model_list[0].litellm_params.custom_llm_provider: provider 'openai' is not "
+            "c.yaml:5: model_list[0].litellm_params.custom_llm_provider: provider 'watsonx' is not "
             "part of this version of llmroute"
         ],
-        id="planned provider named apart",
+        id="unserved provider named apart",
     ),
     pytest.param(
-        entry(KEY, model="gpt-5"),
+        entry("", model="gpt-5"),
         [
-            "c.yaml:4: model_list[0].litellm_params.model: provider 'openai' is not part of this "
-            "version of llmroute"
+            "c.yaml:3: model_list[0].litellm_params.api_key: no api_key, and OPENAI_API_KEY is not "
+            "set"
         ],
         id="bare model",
     ),

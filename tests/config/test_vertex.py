@@ -265,15 +265,15 @@ def test_a_location_that_is_not_googles_is_used_with_a_warning(location, is_odd)
     ("params", "expected"),
     [
         pytest.param(
-            {"model": "vertex_ai/gemini-3-pro"},
+            {"model": "vertex_ai/llama-4"},
             [
                 (
                     "model",
-                    "is no Claude model; no other is served from Vertex AI in this version of"
-                    " llmroute",
+                    "is neither Claude nor Gemini; no other is served from Vertex AI in this"
+                    " version",
                 )
             ],
-            id="gemini",
+            id="neither-claude-nor-gemini",
         ),
         pytest.param(
             {"model": "vertex/claude-opus-5-5"},

@@ -545,3 +545,25 @@ def _unmarked(value):
     if isinstance(value, dict):
         return {k: _unmarked(v) for k, v in value.items() if k != "cache_control"}
     return [_unmarked(each) for each in value] if isinstance(value, list) else value
+
+
+def test_of_two_calls_with_one_id_the_first_is_kept():
+    messages = [user("Hi"), assistant(call("a"), call("a", at=2)), user(result("a", "x"))]
+    ready = prepared({"messages": messages}, CHAT)
+
+    assert [call("a")] == ready.messages[1]["content"]
+    assert [result("a", "x")] == ready.messages[2]["content"]
+
+
+@pytest.mark.parametrize("name", [["read"], {"a": 1}, None, 7])
+def test_a_name_that_is_none_is_no_tools(name):
+    tool = {"name": "read", "input_schema": {"type": "object"}}
+    found = prepared(
+        {
+            "messages": [user("A")],
+            "tools": [tool, {**tool, "name": name}],
+            "tool_choice": {"type": "tool", "name": name},
+        },
+        CHAT,
+    )
+    assert ("read", "auto") == (found.tools[0]["name"], found.tool_choice["type"])

@@ -8,21 +8,20 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from llmroute.config.document import Document, Path, from_data
-from llmroute.config.model import Alias, Config, Server
+from llmroute.config.document import Document, Path
+from llmroute.config.model import Server
 from llmroute.config.validation import validated
-from llmroute.errors import ConfigError, Problem
-from llmroute.providers.anthropic import DEFAULT_BASE_URL, AnthropicDeployment
 
 __all__ = [
     "Base",
     "Credential",
     "anthropic_base",
     "anthropic_credential",
-    "config",
     "is_anthropic",
     "is_loopback",
+    "is_openai",
     "master_key",
+    "master_key_variable",
     "normalised",
 ]
 
@@ -109,6 +108,12 @@ def is_anthropic(url: str) -> bool:
     )
 
 
+def is_openai(url: str) -> bool:
+    """Whether an address is OpenAI's own."""
+    host = _host(url)
+    return url.startswith("https://") and (host == "openai.com" or host.endswith(".openai.com"))
+
+
 def _host(url: str) -> str:
     try:
         return urlsplit(url).hostname or ""
@@ -156,44 +161,6 @@ def master_key(
     return None
 
 
-def config(environ: Mapping[str, str]) -> Config:
-    """Build a configuration from the keys that the environment holds.
-
-    `found` says what was found.  Raises `ConfigError` if that is nothing.
-    """
-    document = Document("<environment>", from_data({}, "<environment>"))
-    credential = anthropic_credential(environ)
-    if credential is None:
-        text = (
-            "holds no provider's key; set ANTHROPIC_API_KEY or ANTHROPIC_AUTH_TOKEN, or write a "
-            "configuration file"
-        )
-        raise ConfigError([Problem(document.name, 0, "", text)])
-    base = anthropic_base(environ)
-    if base.own_proxy:
-        document.warn((base.variable,), "is this proxy's own address, and is not an upstream")
-    origins: dict[str, Path] = {credential.setting: (credential.variable,)}
-    if base.url:
-        origins["base_url"] = (base.variable,)
-    deployment = validated(
-        document,
-        AnthropicDeployment,
-        {credential.setting: credential.value, **({"base_url": base.url} if base.url else {})},
-        (),
-        origins=origins,
-    )
-    key = master_key(document, environ, ())
-    document.check()
-    found = [f"{credential.variable}: claude-* goes to {base.url or DEFAULT_BASE_URL}"]
-    if key is not None:
-        variable = next(name for name in _MASTER_KEYS if name in environ)
-        found.append(f"{variable}: the key that clients present")
-    return Config(
-        deployments={"anthropic": deployment} if deployment else {},
-        aliases={"claude-*": Alias(deployments=("anthropic",))},
-        server=Server(master_key=key),
-        origins={"anthropic": document.origin((), origins)},
-        warnings=document.warnings,
-        found=tuple(found),
-        source=document.name,
-    )
+def master_key_variable(environ: Mapping[str, str]) -> str | None:
+    """Return the variable that holds the master key, if one does."""
+    return next((name for name in _MASTER_KEYS if name in environ), None)

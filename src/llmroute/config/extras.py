@@ -8,6 +8,7 @@ from pydantic import SecretStr
 
 from llmroute.config.document import Document, Path
 from llmroute.providers import Deployment
+from llmroute.providers.gemini import GeminiDeployment
 
 __all__ = ["check_installed", "check_store"]
 
@@ -31,10 +32,12 @@ _MISSING = frozenset(
 
 def check_installed(document: Document, deployment: Deployment, at: Path) -> None:
     """Report that what makes the deployment's credential is not installed."""
-    if deployment.provider not in _PACKAGES or deployment.api_key or deployment.auth_token:
+    by_google = isinstance(deployment, GeminiDeployment) and deployment.obtains_token
+    needed = _PACKAGES.get("vertex" if by_google else deployment.provider)
+    if needed is None or deployment.api_key or deployment.auth_token:
         return
     if document.credentials:
-        _check(document, *_PACKAGES[deployment.provider], at)
+        _check(document, *needed, at)
 
 
 def check_store(document: Document, store: SecretStr | None, at: Path) -> None:

@@ -28,6 +28,7 @@ class Given(NamedTuple):
         api_key: The key that was given.
         environ: The environment, the file's own variables included.
         refreshing: Whether the file says `enable_azure_ad_token_refresh`.
+        carries_key: Whether one of the entry's headers is a credential.
     """
 
     document: Document
@@ -40,6 +41,7 @@ class Given(NamedTuple):
     api_key: SecretStr | None
     environ: Mapping[str, str]
     refreshing: bool = False
+    carries_key: bool = False
 
     def place(self, name: str) -> Path:
         """Return where a setting stands, or would stand."""

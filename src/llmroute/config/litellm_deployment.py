@@ -16,8 +16,8 @@ from llmroute.config.environment import (
     normalised,
 )
 from llmroute.config.extras import check_installed
-from llmroute.config.litellm_cloud import Given, Taken
-from llmroute.config.litellm_clouds import CLOUDS
+from llmroute.config.litellm_cloud import Cloud, Given, Taken
+from llmroute.config.litellm_clouds import CLOUDS, SERVED, cloud_of
 from llmroute.config.litellm_keys import IGNORED, NOT_NEEDED, prefixed
 from llmroute.config.litellm_model import LitellmParams, ModelEntry, ModelInfo, RouterSettings
 from llmroute.config.model import Price
@@ -25,6 +25,7 @@ from llmroute.config.origin import Origin
 from llmroute.config.provider_names import LITELLM_NAMES, refusal
 from llmroute.config.references import placeholder
 from llmroute.config.validation import check_headers, meant, quoted, section, validated
+from llmroute.config.vendors import carries_key
 from llmroute.providers import Deployment
 from llmroute.providers.anthropic import DEFAULT_BASE_URL, AnthropicDeployment
 
@@ -37,8 +38,11 @@ _PRICES = {
     "cache_write": "cache_creation_input_token_cost",
     "cache_write_1h": "cache_creation_input_token_cost_above_1hr",
 }
-_SERVED = frozenset({"anthropic", *CLOUDS})
-_GUESSES = (("claude-", "anthropic"), ("gpt-", "openai"), ("gemini-", "vertex_ai"))
+_GUESSES = (
+    ("claude-", "anthropic"),
+    ("gemini-", "vertex_ai"),
+    *((start, "openai") for start in ("chatgpt-", "codex-", "gpt-", "o1", "o3", "o4")),
+)
 _AUTH_HEADERS = frozenset({"authorization", "x-api-key"})
 _OWN_FORMAT = "/v1/messages"
 
@@ -206,7 +210,7 @@ class _Reading:
         self._given |= own
         self._places |= {key: (*at, key) for key in own}
         self._provider, self._model, self._no = self._provider_and_model()
-        self._cloud = None if self._no else CLOUDS.get(self._provider)
+        self._cloud = None if self._no else self._cloud_of(self._provider, self._model)
         common, self._own = self._given, {}
         if (cloud := self._cloud) is not None:
             self._own = {key: value for key, value in self._given.items() if cloud.owns(key)}
@@ -268,21 +272,28 @@ class _Reading:
         else:
             provider = next((p for start, p in _GUESSES if full.startswith(start)), "")
             model = full
+        cloud = self._cloud_of(provider, model)
         no: str | None
         if not provider:
             no = "names no provider; write it before the model, as in anthropic/claude-sonnet-5"
-        elif provider in CLOUDS:
-            no = CLOUDS[provider].refusal(model) if model else None
+        elif cloud is not None:
+            no = cloud.refusal(model) if model else None
         elif self._speaks_messages():
             return provider, model, None
         else:
             shown = quoted(self._document, path, provider)
-            no = refusal(provider, shown, _SERVED, LITELLM_NAMES)
+            no = refusal(provider, shown, SERVED, LITELLM_NAMES)
         if no:
             self._document.wrong(path, no)
         elif not model:
             self._document.wrong(path, "names a provider and no model")
         return provider, model, no or None
+
+    def _cloud_of(self, provider: str, model: str) -> Cloud | None:
+        """Return what reads the settings; `None` where those of the `anthropic` provider do."""
+        if provider not in CLOUDS and self._speaks_messages():
+            return None
+        return cloud_of(provider, model, self._given, self._defaults.environ)
 
     def _speaks_messages(self) -> bool:
         """Whether the file says that the server at `api_base` reads Anthropic's format."""
@@ -315,9 +326,12 @@ class _Reading:
             settings["timeout"] = timeout
         if self._defaults.limits:
             settings |= {"rpm": params.rpm, "tpm": params.tpm}
-        if self._cloud:
+        if self._cloud and "base_model" in self._cloud.deployment.model_fields:
             settings["base_model"] = self._info.base_model
-        taken = self._in_cloud(params) if self._cloud else self._anthropic(alias, params, headers)
+        if self._cloud:
+            taken = self._in_cloud(params, headers)
+        else:
+            taken = self._anthropic(alias, params, headers)
         settings |= taken.settings
         settings = {name: value for name, value in settings.items() if value is not None}
         origins = {**self._headers_place(), **places, **taken.origins}
@@ -332,7 +346,7 @@ class _Reading:
         given = [name for name in ("extra_headers", "default_headers") if name in self._places]
         return {"headers": self._places[given[0]]} if given else {}
 
-    def _in_cloud(self, params: LitellmParams) -> Taken:
+    def _in_cloud(self, params: LitellmParams, headers: Mapping[str, str]) -> Taken:
         cloud, document = self._cloud, self._document
         assert cloud is not None  # noqa: S101 - the caller has asked
         own = validated(document, cloud.params, self._own, self._at, origins=self._places)
@@ -351,6 +365,7 @@ class _Reading:
                 api_key=params.api_key,
                 environ=self._defaults.environ,
                 refreshing=self._defaults.refreshing,
+                carries_key=carries_key(headers),
             )
         )
 

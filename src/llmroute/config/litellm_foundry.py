@@ -12,7 +12,7 @@ from llmroute.config.litellm_cloud import Cloud, Given, Taken
 from llmroute.config.model import Settings
 from llmroute.providers.foundry import FoundryDeployment
 
-__all__ = ["FOUNDRY", "FoundryParams"]
+__all__ = ["FOUNDRY", "FoundryParams", "credential"]
 
 _BASES = ("AZURE_AI_API_BASE", "AZURE_API_BASE")
 _KEYS = ("AZURE_AI_API_KEY", "AZURE_OPENAI_API_KEY", "AZURE_API_KEY")
@@ -61,12 +61,12 @@ def _take(given: Given) -> Taken:
         base = next(filter(None, map(environ.get, _BASES)), None)
     if base is None:
         document.wrong(base_at, "no api_base, and AZURE_AI_API_BASE is not set")
-    credential = _credential(given)
+    proof = credential(given)
     settings = {
         "base_url": base,
         "scope": own.azure_scope or environ.get("AZURE_SCOPE") or None,
         "authority": _authority(environ.get("AZURE_AUTHORITY_HOST")),
-        **(credential if document.credentials else azure.with_placeholder(credential)),
+        **(proof if document.credentials else azure.with_placeholder(proof)),
     }
     places = {
         "base_url": base_at,
@@ -85,7 +85,7 @@ def _authority(host: str | None) -> str | None:
     return host if "://" in host else f"https://{host}"
 
 
-def _credential(given: Given) -> dict[str, Any]:
+def credential(given: Given) -> dict[str, Any]:
     """Return what the file names, else what the environment holds, in LiteLLM's order."""
     own = given.own
     named = ("api_key", "azure_ad_token", "azure_username", "azure_password", *_APPLICATION)

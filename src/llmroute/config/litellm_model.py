@@ -209,7 +209,8 @@ class RouterSettings(Settings):
     allowed_fails: int | None = Field(None, ge=0)
     """Faults (5xx) in a row that are forgiven before a deployment is left alone."""
     model_group_alias: dict[str, Any] | None = None
-    """Further names: `name: alias`, or `name: {model: alias, hidden: true}`."""
+    """Further names: `name: alias`, or `name: {model: alias, hidden: true}`; they go on as the
+    alias does, where no fallbacks are named for them."""
     enable_pre_call_checks: bool = False
     """With it, `rpm` and `tpm` are limits."""
     optional_pre_call_checks: list[str] | None = None

@@ -41,7 +41,7 @@ class VertexParams(Settings):
 def _refusal(model: str) -> str | None:
     if "claude" in model.lower() or model == "*":
         return None
-    return "is no Claude model; no other is served from Vertex AI in this version of llmroute"
+    return "is neither Claude nor Gemini; no other is served from Vertex AI in this version"
 
 
 def _take(given: Given) -> Taken:

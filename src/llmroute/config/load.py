@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Any, NamedTuple
 
-from llmroute.config import environment, native
+from llmroute.config import found, native
 from llmroute.config.document import Document, Path, Source, from_data, from_yaml
 from llmroute.config.litellm_keys import LITELLM_SECTIONS
 from llmroute.config.model import Config
@@ -60,7 +60,7 @@ def load_env(environ: Mapping[str, str] | None = None) -> Config:
     Raises:
         ConfigError: There is no key.
     """
-    return environment.config(os.environ if environ is None else environ)
+    return found.config(os.environ if environ is None else environ)
 
 
 class _Main(NamedTuple):

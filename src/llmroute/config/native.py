@@ -13,8 +13,8 @@ from llmroute.config.document import Document, Path
 from llmroute.config.environment import master_key
 from llmroute.config.extras import check_installed, check_store
 from llmroute.config.model import Alias, Config, ErrorRule, Hedge, Routing, Server, Sharing
+from llmroute.config.native_vendor import Expanded, expanded
 from llmroute.config.origin import Origin
-from llmroute.config.provider_names import PLANNED, refusal
 from llmroute.config.references import placeholder
 from llmroute.config.validation import (
     check_headers,
@@ -26,6 +26,8 @@ from llmroute.config.validation import (
 )
 from llmroute.providers import PROVIDERS, Deployment
 from llmroute.providers.bedrock import BedrockDeployment
+from llmroute.providers.gemini import GeminiDeployment
+from llmroute.providers.vendors import VENDORS, vendor_of
 from llmroute.providers.vertex import VertexDeployment
 from llmroute.routing.aliases import Aliases
 
@@ -172,6 +174,24 @@ class _Blocks:
         self.origins[name] = self._document.origin(at, places)
 
 
+def _filled(
+    document: Document,
+    provider: str,
+    settings: dict[str, Any],
+    at: Path,
+    origins: Mapping[str, Path],
+) -> Expanded | None:
+    """Fill in what stands for a vendor's name; report a name that stands for nothing."""
+    if provider in PROVIDERS:
+        return Expanded(settings, origins)
+    if (vendor := vendor_of(provider)) is not None:
+        return expanded(document, vendor, settings, at, origins)
+    place = (*at, "provider")
+    shown = quoted(document, place, provider)
+    document.wrong(place, f"no provider is named {shown}{meant(provider, {*PROVIDERS, *VENDORS})}")
+    return None
+
+
 def _deployment(
     document: Document,
     settings: dict[str, Any],
@@ -185,23 +205,24 @@ def _deployment(
         given = provider is not None or document.is_wrong(place)
         document.wrong(place, "must be text" if given else "required, and not given")
         return None
-    no = refusal(provider, quoted(document, place, provider), PROVIDERS.keys(), PLANNED)
-    if no:
-        document.wrong(place, no)
+    filled = _filled(document, provider, settings, at, origins)
+    if filled is None:
         return None
+    settings, origins = filled
+    provider = settings["provider"]
     model: type[Deployment] = PROVIDERS[provider].deployment
     if provider == "bedrock":
         settings = aws.completed(settings, environ)
-    elif provider == "vertex":
+    elif provider in ("vertex", "gemini"):
         settings = google.completed(settings, environ)
-    elif provider == "foundry" and not document.credentials:
+    elif provider in ("azure_openai", "foundry") and not document.credentials:
         settings = azure.with_placeholder(settings)
     deployment = validated(document, model, settings, at, origins=origins)
     if deployment is None:
         return None
     if isinstance(deployment, BedrockDeployment):
         aws.check(document, deployment, at)
-    elif isinstance(deployment, VertexDeployment):
+    elif isinstance(deployment, VertexDeployment | GeminiDeployment):
         google.check(document, deployment, at)
     check_headers(document, deployment.headers, (*at, "headers"))
     if "api_key" in settings and "auth_token" in settings:
@@ -216,6 +237,8 @@ def _deployment(
 
 
 def _lacks_key(deployment: Deployment, settings: Mapping[str, Any]) -> bool:
+    if isinstance(deployment, GeminiDeployment):
+        return deployment.needs_key
     return deployment.key_required and not (
         "api_key" in settings
         or "auth_token" in settings

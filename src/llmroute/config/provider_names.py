@@ -1,4 +1,4 @@
-"""The providers there are, those that are planned, and the names LiteLLM has for them."""
+"""The names that LiteLLM has for providers, and what is said of one that is not here."""
 
 from __future__ import annotations
 
@@ -6,15 +6,7 @@ from collections.abc import Collection
 
 from llmroute.config.validation import meant
 
-__all__ = ["LITELLM_NAMES", "PLANNED", "refusal"]
-
-PLANNED = frozenset(
-    {
-        "gemini",
-        "openai",
-        "openai_compatible",
-    }
-)
+__all__ = ["LITELLM_NAMES", "refusal"]
 
 LITELLM_NAMES = frozenset(
     """

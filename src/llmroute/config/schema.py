@@ -21,8 +21,11 @@ from llmroute.config.litellm_model import (
     ModelInfo,
     RouterSettings,
 )
+from llmroute.config.litellm_vendors import PARAMS
 from llmroute.config.model import Alias, ErrorRule, Hedge, Routing, Server, Sharing
+from llmroute.config.native_vendor import API
 from llmroute.providers import PROVIDERS
+from llmroute.providers.vendors import VENDORS
 
 __all__ = ["attribute_docs", "cloud_schemas", "json_schema"]
 
@@ -56,6 +59,7 @@ def json_schema() -> dict[str, Any]:
     deployments = [_object(row.deployment) for row in PROVIDERS.values()]
     for deployment in deployments:
         deployment["required"] = ["provider"]
+    deployments.append(_of_vendors(deployments))
     native = {
         "deployments": _mapping({"anyOf": deployments}, "By name."),
         "aliases": _mapping(
@@ -102,7 +106,28 @@ _INCLUDING = {"required": ["include"]}
 
 def cloud_schemas() -> dict[str, dict[str, Any]]:
     """Return the schema of what `litellm_params` may hold for each cloud alone."""
-    return {name: _object(cloud.params) for name, cloud in CLOUDS.items()}
+    every: dict[str, type[BaseModel]] = {name: cloud.params for name, cloud in CLOUDS.items()}
+    every |= PARAMS
+    return {name: _object(params) for name, params in every.items() if params.model_fields}
+
+
+def _of_vendors(deployments: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the schema of a deployment that names a vendor: what either provider has."""
+    either = {"anthropic_compatible", "openai_compatible"}
+    settings = {
+        name: setting
+        for deployment in deployments
+        if deployment["properties"]["provider"]["const"] in either
+        for name, setting in deployment["properties"].items()
+    }
+    api = {"enum": ["messages", "chat"], "description": API}
+    names = {"enum": [*VENDORS], "description": settings["provider"].get("description", "")}
+    return {
+        "type": "object",
+        "properties": {**settings, "provider": names, "api": api},
+        "required": ["provider"],
+        "additionalProperties": False,
+    }
 
 
 def _object(model: type[BaseModel], section: str = "") -> dict[str, Any]:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from llmroute.credentials.static import StaticCredential
+from llmroute.credentials.static import KeyCredential, StaticCredential
 from llmroute.providers import Deployment, UpstreamRequest
+from llmroute.providers._entra import EntraDeployment
+from llmroute.providers.azure_openai import AzureOpenAIDeployment
 from llmroute.providers.bedrock import BedrockDeployment
-from llmroute.providers.foundry import FoundryDeployment
+from llmroute.providers.gemini import GeminiDeployment
+from llmroute.providers.openai import OpenAIDeployment
+from llmroute.providers.openai_compatible import OpenAICompatibleDeployment
 from llmroute.providers.vertex import VertexDeployment
 from llmroute.wire.headers import Headers
 
@@ -35,19 +39,25 @@ class Credential(Protocol):
         """Fetch another credential, for the last one was refused; tell whether there is one."""
 
 
-def credential_for(deployment: Deployment) -> Credential:
+def credential_for(deployment: Deployment) -> Credential:  # noqa: PLR0911 - one for each kind
     """Return the credential a deployment's settings describe; nothing is fetched yet."""
     # Each is imported where it is used: together they take longer than the rest of llmroute.
     if isinstance(deployment, BedrockDeployment):
         from llmroute.credentials.aws import aws_credential
 
         return aws_credential(deployment)
-    if isinstance(deployment, FoundryDeployment) and deployment.obtains_token:
+    if isinstance(deployment, EntraDeployment) and deployment.obtains_token:
         from llmroute.credentials.azure import AzureCredential
 
         return AzureCredential(deployment)
-    if isinstance(deployment, VertexDeployment) and deployment.obtains_token:
+    if isinstance(deployment, VertexDeployment | GeminiDeployment) and deployment.obtains_token:
         from llmroute.credentials.google import GoogleCredential
 
         return GoogleCredential(deployment)
+    if isinstance(deployment, AzureOpenAIDeployment) and deployment.api_key:
+        return KeyCredential(b"api-key", deployment.api_key)
+    if isinstance(deployment, OpenAIDeployment | OpenAICompatibleDeployment):
+        return StaticCredential(None, deployment.auth_token or deployment.api_key)
+    if isinstance(deployment, GeminiDeployment) and deployment.api_key:
+        return KeyCredential(b"x-goog-api-key", deployment.api_key)
     return StaticCredential(deployment.api_key, deployment.auth_token)

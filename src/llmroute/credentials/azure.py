@@ -20,7 +20,7 @@ from urllib.request import Request
 from llmroute.credentials.service import ask
 from llmroute.credentials.token import Token, TokenCredential
 from llmroute.errors import FaultError, MisconfiguredError
-from llmroute.providers.foundry import FoundryDeployment
+from llmroute.providers._entra import EntraDeployment
 
 __all__ = ["AzureCredential"]
 
@@ -43,7 +43,7 @@ class AzureCredential(TokenCredential):
 
     def __init__(
         self,
-        deployment: FoundryDeployment,
+        deployment: EntraDeployment,
         clock: Callable[[], float] = time.time,
         environ: Mapping[str, str] = os.environ,
     ) -> None:
@@ -64,7 +64,7 @@ class AzureCredential(TokenCredential):
         super().__init__(fetch, clock)
 
 
-def _form(deployment: FoundryDeployment) -> dict[str, str] | None:
+def _form(deployment: EntraDeployment) -> dict[str, str] | None:
     """Return what proves who the application is, or its user; `None` if only the machine does."""
     form = {"grant_type": "client_credentials"}
     if deployment.client_secret:
@@ -89,7 +89,7 @@ def _content(path: str) -> str:
         raise MisconfiguredError("the federated_token_file cannot be read", status=401) from None
 
 
-def _for_application(deployment: FoundryDeployment, form: dict[str, str]) -> Request:
+def _for_application(deployment: EntraDeployment, form: dict[str, str]) -> Request:
     form = {"client_id": deployment.client_id or "", "scope": deployment.scope, **form}
     tenant = quote(deployment.tenant_id or _ANY_TENANT, safe="")
     return Request(  # noqa: S310 - an address has been checked to be one of HTTP
@@ -97,7 +97,7 @@ def _for_application(deployment: FoundryDeployment, form: dict[str, str]) -> Req
     )
 
 
-def _for_machine(deployment: FoundryDeployment, environ: Mapping[str, str]) -> Request:
+def _for_machine(deployment: EntraDeployment, environ: Mapping[str, str]) -> Request:
     query = {"resource": deployment.scope.removesuffix("/.default")}
     if deployment.client_id is not None:
         query["client_id"] = deployment.client_id

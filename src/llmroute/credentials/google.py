@@ -15,6 +15,7 @@ from typing import Any
 from llmroute.credentials.token import Token, TokenCredential
 from llmroute.errors import MisconfiguredError, UnreachableError
 from llmroute.providers import UpstreamRequest
+from llmroute.providers.gemini import GeminiDeployment
 from llmroute.providers.vertex import PROJECT, VertexDeployment
 
 __all__ = ["GoogleCredential"]
@@ -33,7 +34,9 @@ class GoogleCredential(TokenCredential):
     __slots__ = ("_source",)
 
     def __init__(
-        self, deployment: VertexDeployment, clock: Callable[[], float] = time.time
+        self,
+        deployment: VertexDeployment | GeminiDeployment,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         """Note where the credentials are; `clock` tells seconds since 1970."""
         self._source = _Source(deployment)
@@ -57,7 +60,7 @@ class _Source:
 
     __slots__ = ("_credentials", "_file", "_info", "_is_asked_for_project", "project")
 
-    def __init__(self, deployment: VertexDeployment) -> None:
+    def __init__(self, deployment: VertexDeployment | GeminiDeployment) -> None:
         self._info = deployment.credentials
         self._file = deployment.credentials_file
         self._is_asked_for_project = deployment.project is None

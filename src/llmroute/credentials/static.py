@@ -7,7 +7,7 @@ from pydantic import SecretStr
 from llmroute.providers import UpstreamRequest
 from llmroute.wire.headers import Headers
 
-__all__ = ["StaticCredential"]
+__all__ = ["KeyCredential", "StaticCredential"]
 
 # Tokens of a Claude subscription begin so; the API takes them as bearer, and only together with
 # this beta.
@@ -46,4 +46,26 @@ class StaticCredential:
             name == b"anthropic-beta" and _OAUTH_BETA in value for name, value in request.headers
         ):
             return [*self._headers, (b"anthropic-beta", _OAUTH_BETA)]
+        return self._headers
+
+
+class KeyCredential:
+    """An API key, sent in a header of its vendor's."""
+
+    __slots__ = ("_headers",)
+
+    def __init__(self, header: bytes, key: SecretStr) -> None:
+        self._headers = [(header, key.get_secret_value().encode())]
+
+    async def completed(self, request: UpstreamRequest) -> UpstreamRequest:
+        """Return the request as it is."""
+        return request
+
+    async def renew(self) -> bool:
+        """Tell that there is no other."""
+        return False
+
+    async def headers(self, request: UpstreamRequest) -> Headers:
+        """Return the one header."""
+        del request
         return self._headers

@@ -1,7 +1,8 @@
 """What the platforms that host Claude take of a Messages request, and how a request is fitted.
 
 Bedrock, Google Cloud and Foundry read the same format as the Anthropic API, each a little less
-of it.  What each takes is data; `bridge` applies it, and `adapt` what the models take.
+of it, and other vendors' servers a good deal less.  What each takes is data; `bridge` applies it,
+and `adapt` what the models take.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from llmroute.platforms.platform import (
     VERTEX,
     Overrides,
     Platform,
+    compatible,
+    gateway,
 )
 from llmroute.platforms.refusals import refused_in
 
@@ -29,5 +32,7 @@ __all__ = [
     "Platform",
     "adapt",
     "bridge",
+    "compatible",
+    "gateway",
     "refused_in",
 ]

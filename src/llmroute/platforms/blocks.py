@@ -38,6 +38,8 @@ def as_text(kind: str, block: dict[str, Any]) -> str:
     """Say in words what a block says; empty, if that is nothing a model needs."""
     if kind in _LEFT_OUT or kind == "redacted_thinking":
         return ""
+    if kind in {"image", "document"}:
+        return _of_a_file(kind, block)
     if kind == "tool_reference":
         return f"Tool {block.get('tool_name')} loaded."
     if kind in {"server_tool_use", "mcp_tool_use"}:
@@ -46,6 +48,14 @@ def as_text(kind: str, block: dict[str, Any]) -> str:
     if kind == "compaction":
         return content if isinstance(content, str) else ""
     return f"[{kind.removesuffix('_tool_result')}: {_found(content)}]"
+
+
+def _of_a_file(kind: str, block: dict[str, Any]) -> str:
+    match block.get("source"):
+        case {"type": "text", "data": str(text)}:
+            return text
+        case _:
+            return f"[{block.get('title') or kind} left out]"
 
 
 def _found(content: Any) -> str:

@@ -22,6 +22,7 @@ _IN_SYSTEM_MESSAGES = frozenset(
         *("messages[].output_config", "messages[].clear_at", "tool_addition", "tool_definition"),
     }
 )
+_BILLING = "x-anthropic-billing-header:"
 _REMINDER = "<system-reminder>"
 _IN_BLOCKS = "messages[].content[]."
 _COMPACT_EDIT = "context_management.compact_20260112"
@@ -47,9 +48,22 @@ def fit_system(body: Envelope, terms: Terms, losses: Losses) -> list[Item] | Non
         return None
     fitter = _Fitter(terms, losses)
     decoded = body["system"]
-    if not isinstance(decoded, list) or not any(map(fitter.concerns_block, decoded)):
+    if not isinstance(decoded, list):
         return None
-    return fitter.blocks(items(body.raw("system")) or [], decoded, "system")
+    before = listed = items(body.raw("system")) or []
+    if terms.platform.generation is not None:
+        listed, decoded = _without_attribution(listed, decoded)
+    changed = len(listed) < len(before) or any(map(fitter.concerns_block, decoded))
+    return fitter.blocks(listed, decoded, "system") if changed else None
+
+
+def _without_attribution(listed: list[Item], decoded: list[Any]) -> tuple[list[Item], list[Any]]:
+    """Leave out what tells Anthropic whom to bill: to any other model it is noise.
+
+    It differs from one conversation to the next, so no prompt cache would match behind it.
+    """
+    kept = [i for i, block in enumerate(decoded) if not word(block, "text").startswith(_BILLING)]
+    return [listed[i] for i in kept], [decoded[i] for i in kept]
 
 
 def fit_messages(body: Envelope, terms: Terms, losses: Losses) -> Messages | None:
@@ -161,8 +175,9 @@ class _Fitter:
             case "tool_result":
                 content = block.get("content")
                 concerned = isinstance(content, list) and any(map(self.concerns_block, content))
-            case "image" | "document":
-                concerned = word(block.get("source"), "type") in self._fetched()
+            case "image" | "document" as kind:
+                source = word(block.get("source"), "type")
+                concerned = source in self._fetched() or self._is_refused(kind, block)
             case kind:
                 concerned = self._is_refused(kind, block)
         return concerned
@@ -222,19 +237,23 @@ class _Fitter:
         return raw
 
     def _is_refused(self, kind: str, block: dict[str, Any]) -> bool:
+        refused = self._terms.platform.refused_blocks
         match kind:
             case "text" | "image" | "document" | "tool_use" | "tool_result":
-                return False
+                return kind in refused
+            case _ if kind in refused:
+                return True
             case "thinking" | "redacted_thinking":
                 return self._terms.generation.thinking == frozenset()
             case "tool_reference":
                 return "tools[].defer_loading" in self._terms.refused
             case "compaction":
                 return {"compaction", _COMPACT_EDIT} <= self._terms.refused.keys()
-            case "fallback":
-                return not self._terms.platform.open
-        tool = tool_of(kind, word(block, "name"))
-        return bool(tool) and self._terms.refuses_tool(tool)
+            case _:
+                tool = tool_of(kind, word(block, "name"))
+                return (bool(tool) and self._terms.refuses_tool(tool)) or (
+                    kind == "fallback" and not self._terms.platform.open
+                )
 
     def _in_words(self, kind: str, block: dict[str, Any]) -> Item:
         text = as_text(kind, block)

@@ -70,12 +70,15 @@ class Terms:
     @property
     def title(self) -> str:
         """Who refuses what is refused, for the losses."""
-        return self.generation.name if self.platform.open else self.platform.title
+        name = self.generation.name if self.platform.open else ""
+        return name or self.platform.title
 
     @property
     def takes_every_block(self) -> bool:
         """Whether nothing inside `system`, `tools` and `messages` is refused."""
-        return self.platform.open and self.generation.system_messages and not self.refused
+        platform = self.platform
+        refuses = self.refused or platform.refused_blocks
+        return platform.open and self.generation.system_messages and not refuses
 
     def sent(self, beta: str) -> tuple[str, ...]:
         """Return under which names `beta` is sent; none, if it is left out."""
@@ -110,7 +113,7 @@ class Terms:
 
 def _names(beta: str, platform: Platform) -> tuple[str, ...]:
     """Return under which names `platform` takes `beta`."""
-    row = BETAS.get(beta)
+    row = BETAS.get(beta) if platform.name else None
     if platform.open or row is None:
         return (beta,) if platform.any_beta else ()
     names: tuple[str, ...] = getattr(row, platform.name)
@@ -134,6 +137,8 @@ def terms_of(
     `without` names what it has turned out to refuse: betas, members, `output_config.format`.
     """
     generation = generation_of((overrides.base_model, model))
+    if platform.generation is not None and not generation.name:
+        generation = platform.generation
     if SYSTEM_MESSAGES in without:
         generation = generation._replace(system_messages=False)
     if ALL_BETAS in without:
@@ -146,7 +151,7 @@ def terms_of(
     refused = {
         place: f"{platform.title} does not take the beta it needs"
         for place, betas in UNLOCKED_BY.items()
-        if not betas & available
+        if not betas & available and place not in platform.taken_places
     }
     refused |= _refused(platform, generation)
     for name in overrides.accept_members:
@@ -202,8 +207,8 @@ def _useless(generation: Generation) -> dict[str, str]:
 
 def _refused(platform: Platform, generation: Generation) -> dict[str, str]:
     """Return what does not depend on a beta."""
-    refused: dict[str, str] = {}
     name = generation.name
+    refused = dict.fromkeys(platform.refused_places, f"{platform.title} does not take it")
     if not generation.efforts:
         refused["output_config.effort"] = f"{name} does not take it"
     if platform.open and not generation.tool_search:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Listed", "look_up", "package"]
 
-_PROVIDERS = {"bedrock": "aws", "foundry": "azure", "vertex": "google"}
+_PROVIDERS = {"azure_openai": "azure", "bedrock": "aws", "foundry": "azure", "vertex": "google"}
 
 # A price that changes with the hour of the day is taken from the middle of it.
 _NOON = time(12, tzinfo=UTC)

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from llmroute.providers import anthropic, bedrock, foundry, vertex
+from llmroute.providers import (
+    anthropic,
+    anthropic_compatible,
+    azure_openai,
+    bedrock,
+    foundry,
+    gemini,
+    openai,
+    openai_compatible,
+    vertex,
+)
 from llmroute.providers._base import (
     BridgedDeployment,
     Decoder,
@@ -28,8 +38,13 @@ __all__ = [
 
 _ROWS: tuple[Provider[Any], ...] = (
     anthropic.PROVIDER,
+    anthropic_compatible.PROVIDER,
+    azure_openai.PROVIDER,
     bedrock.PROVIDER,
     foundry.PROVIDER,
+    gemini.PROVIDER,
+    openai.PROVIDER,
+    openai_compatible.PROVIDER,
     vertex.PROVIDER,
 )
 PROVIDERS = {row.name: row for row in _ROWS}

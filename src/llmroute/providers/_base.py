@@ -5,6 +5,7 @@ A provider is a row: a settings class and three functions without I/O.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -28,6 +29,7 @@ from llmroute.errors import (
 )
 from llmroute.messages.call import Call
 from llmroute.platforms import Overrides
+from llmroute.translate.reasoning import without_sealed
 from llmroute.wire.envelope import MALFORMED
 from llmroute.wire.headers import Headers, first
 
@@ -42,6 +44,7 @@ __all__ = [
     "native_error",
     "own_headers",
     "retry_delay",
+    "unsealed",
 ]
 
 
@@ -135,6 +138,11 @@ class Deployment(BaseModel):
         """Whether what the upstream refuses of a request can be left out of the next one."""
         return False
 
+    @property
+    def seller(self) -> str:
+        """Whose price list holds."""
+        return self.provider
+
 
 class BridgedDeployment(Deployment):
     """A deployment on a platform that takes a little less than the Anthropic API."""
@@ -174,6 +182,15 @@ def own_headers(deployment: Deployment) -> dict[bytes, bytes]:
         name.lower().encode("latin-1"): value.encode("latin-1")
         for name, value in deployment.headers.items()
     }
+
+
+def unsealed(call: Call) -> Call:
+    """Return a call without the reasoning of other vendors' models, for one that is native.
+
+    It is `call` itself where there is none: every other byte stays.
+    """
+    body = without_sealed(call.body)
+    return call if body is call.body else dataclasses.replace(call, body=body)
 
 
 class UpstreamRequest(NamedTuple):

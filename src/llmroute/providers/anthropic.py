@@ -17,6 +17,7 @@ from llmroute.providers._base import (
     UpstreamRequest,
     native_error,
     own_headers,
+    unsealed,
 )
 from llmroute.wire.headers import Headers
 
@@ -43,6 +44,7 @@ class AnthropicDeployment(Deployment):
 
 def _prepare(call: Call, deployment: AnthropicDeployment, model: str) -> UpstreamRequest:
     """Build the request for `call`; only the members named here differ from the caller's body."""
+    call = unsealed(call)
     body, losses = adapt(call, model)
     edits: dict[str, Any] = {}
     if model != call.model:

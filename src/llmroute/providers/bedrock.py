@@ -26,6 +26,7 @@ from llmroute.providers._base import (
     Provider,
     UpstreamRequest,
     own_headers,
+    unsealed,
 )
 from llmroute.wire.envelope import MALFORMED, Envelope
 from llmroute.wire.eventstream import EventStreamDecoder, Message
@@ -179,7 +180,7 @@ def placed(request: UpstreamRequest, deployment: BedrockDeployment, region: str)
 
 def _prepare(call: Call, deployment: BedrockDeployment, model: str) -> UpstreamRequest:
     prepare = _invocation if deployment.surface == "invoke" else _message
-    return prepare(call, deployment, model)
+    return prepare(unsealed(call), deployment, model)
 
 
 def _message(call: Call, deployment: BedrockDeployment, model: str) -> UpstreamRequest:

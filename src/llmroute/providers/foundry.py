@@ -6,10 +6,10 @@ https://learn.microsoft.com/azure/ai-foundry/foundry-models/how-to/use-foundry-m
 from __future__ import annotations
 
 import re
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import SecretStr, model_validator
+from pydantic import SecretStr
 
 from llmroute.errors import UpstreamError
 from llmroute.messages.call import Call
@@ -21,7 +21,9 @@ from llmroute.providers._base import (
     UpstreamRequest,
     native_error,
     own_headers,
+    unsealed,
 )
+from llmroute.providers._entra import EntraDeployment
 from llmroute.providers._worded import decoded, is_native, worded
 from llmroute.wire.headers import Headers
 
@@ -32,83 +34,21 @@ _RESOURCES = (".services.ai.azure.com", ".services.ai.azure.us")
 _DEFAULT_VERSION = b"2023-06-01"
 
 
-class FoundryDeployment(BridgedDeployment):
+class FoundryDeployment(EntraDeployment, BridgedDeployment):
     """A deployment of Claude in Foundry; `model` is the deployment's name there.
 
     The credential is the first of: `auth_token`, `api_key`, `password`, `client_secret`,
     `federated_token_file` and `managed_identity`.
     """
 
-    key_required: ClassVar[bool] = False
-
     provider: Literal["foundry"] = "foundry"
-    forward_client_auth: Literal[False] = False
-    """A caller's own credential is never sent to Azure."""
     base_url: BaseUrl
     """The resource's address, `https://RESOURCE.services.ai.azure.com`, with or without
     `/anthropic` at its end; that of another of its interfaces, as `/models`, will do."""
     api_key: SecretStr | None = None
     """A key of the resource, sent as `x-api-key`."""
-    auth_token: SecretStr | None = None
-    """An Entra ID token, sent as it is until it ends; those of the settings below are renewed."""
-    tenant_id: str | None = None
-    """The Entra ID tenant of `client_id`; with a `password`, the user's own if left out."""
-    client_id: str | None = None
-    """An application's id, with its `client_secret`, its `federated_token_file` or a user's
-    `password`; or, with `managed_identity`, the id of the one identity that is meant where the
-    machine has several."""
-    client_secret: SecretStr | None = None
-    """The application's secret."""
-    username: str | None = None
-    """A user's name in Entra ID, with their `password`, for whom the application asks."""
-    password: SecretStr | None = None
-    """The user's password; a user who must prove more than that cannot be used."""
-    federated_token_file: str | None = None
-    """A file with a token of someone the application trusts, as Kubernetes keeps one for workload
-    identities; read for each token that is fetched."""
-    managed_identity: bool = False
-    """Use the identity of the machine this runs on."""
     scope: str = "https://ai.azure.com/.default"
     """What Entra ID tokens are asked for."""
-    authority: BaseUrl = "https://login.microsoftonline.com"
-    """Where an application's tokens come from; other in Azure's sovereign clouds."""
-    identity_endpoint: BaseUrl | None = None
-    """Where a managed identity's tokens come from, if not from the machine's own service."""
-
-    @model_validator(mode="after")
-    def _has_a_credential(self) -> Self:
-        if self.api_key is not None or self.auth_token is not None:
-            return self
-        application = (self.tenant_id, self.client_id)
-        if self.username or self.password:
-            if not (self.username and self.password and self.client_id):
-                raise ValueError("needs all three of username, password and client_id")
-        elif self.federated_token_file and not self.client_secret:
-            if not all(application):
-                raise ValueError("needs tenant_id and client_id beside federated_token_file")
-        elif self.managed_identity:
-            return self
-        elif any(application) or self.client_secret:
-            if not (all(application) and self.client_secret):
-                raise ValueError("needs all three of tenant_id, client_id and client_secret")
-        elif not _carries_one(self.headers):
-            raise ValueError(
-                "has no credential; set api_key, or tenant_id, client_id and client_secret, or"
-                " managed_identity"
-            )
-        return self
-
-    @property
-    def obtains_token(self) -> bool:
-        """Whether tokens are fetched, by a secret, a file or as this machine."""
-        if self.api_key is not None or self.auth_token is not None:
-            return False
-        own = self.password or self.client_secret or self.federated_token_file
-        return bool(own) or self.managed_identity
-
-
-def _carries_one(headers: dict[str, str]) -> bool:
-    return any(name.lower() in {"api-key", "authorization", "x-api-key"} for name in headers)
 
 
 def messages_url(base: str) -> str:
@@ -130,7 +70,7 @@ def messages_url(base: str) -> str:
 
 
 def _prepare(call: Call, deployment: FoundryDeployment, model: str) -> UpstreamRequest:
-    bridged = bridge(call, FOUNDRY, model, deployment.overrides)
+    bridged = bridge(unsealed(call), FOUNDRY, model, deployment.overrides)
     members: dict[str, Any] = {}
     if model != call.model:
         members["model"] = model

@@ -29,11 +29,20 @@ from llmroute.providers._base import (
     native_error,
     own_headers,
     retry_delay,
+    unsealed,
 )
 from llmroute.providers._worded import decoded, is_native, worded
 from llmroute.wire.headers import Headers, first
 
-__all__ = ["PROJECT", "PROVIDER", "VertexDeployment", "base_url"]
+__all__ = [
+    "PROJECT",
+    "PROVIDER",
+    "GoogleCredentials",
+    "VertexDeployment",
+    "base_url",
+    "location_host",
+    "redacted",
+]
 
 PROJECT = "{project}"
 """Stands in a URL for the project, where only the credentials know it."""
@@ -68,7 +77,7 @@ def _no_key(_: SecretStr) -> SecretStr:
     raise ValueError("Vertex AI takes no key for Claude; set credentials_file, or auth_token")
 
 
-_Credentials = Annotated[
+GoogleCredentials = Annotated[
     SecretStr,
     BeforeValidator(_as_text),
     AfterValidator(_checked),
@@ -109,7 +118,7 @@ class VertexDeployment(BridgedDeployment):
     """A region, `us`, `eu` or `global`; left out, it is the one in `CLOUD_ML_REGION` or
     `GOOGLE_CLOUD_LOCATION` (with `surface: messages`, in `ANTHROPIC_GOOGLE_CLOUD_LOCATION`), else
     `global`."""
-    credentials: _Credentials | None = None
+    credentials: GoogleCredentials | None = None
     """A credential of any of Google's types (service account, workload identity, impersonation,
     …), as a mapping or as JSON."""
     credentials_file: str | None = None
@@ -141,21 +150,23 @@ def base_url(deployment: VertexDeployment) -> str:
             if urlsplit(deployment.base_url).path
             else f"{deployment.base_url}/v1"
         )
-    location = deployment.location
     if deployment.surface == "messages":
-        host = "claude.googleapis.com"
-    elif location == "global":
-        host = "aiplatform.googleapis.com"
-    elif "-" in location:
-        host = f"{location}-aiplatform.googleapis.com"
-    else:
-        host = f"aiplatform.{location}.rep.googleapis.com"
-    return f"https://{host}/v1"
+        return "https://claude.googleapis.com/v1"
+    return f"https://{location_host(deployment.location)}/v1"
+
+
+def location_host(location: str) -> str:
+    """Return the host of Vertex AI at a location: a region, several regions in one, or `global`."""
+    if location == "global":
+        return "aiplatform.googleapis.com"
+    if "-" in location:
+        return f"{location}-aiplatform.googleapis.com"
+    return f"aiplatform.{location}.rep.googleapis.com"
 
 
 def _prepare(call: Call, deployment: VertexDeployment, model: str) -> UpstreamRequest:
     prepare = _prediction if deployment.surface == "predict" else _message
-    return prepare(call, deployment, model)
+    return prepare(unsealed(call), deployment, model)
 
 
 def _place(deployment: VertexDeployment) -> str:
@@ -229,10 +240,10 @@ _ACCOUNT = re.compile(r"(?<![\w.+-])[\w.+-]+@[\w.-]+\.gserviceaccount\.com", re.
 _ACCOUNT_BYTES = re.compile(_ACCOUNT.pattern.encode())
 
 
-def _redacted(text: str) -> str:
+def redacted(text: str) -> str:
     """Take out what a client has no business to know.
 
-    >>> _redacted("Permission denied on //aiplatform.googleapis.com/projects/acme/locations/us")
+    >>> redacted("Permission denied on //aiplatform.googleapis.com/projects/acme/locations/us")
     'Permission denied on //aiplatform.googleapis.com/projects/(project)/locations/us'
     """
     text = _ACCOUNT.sub("(account)", text)
@@ -252,7 +263,7 @@ def _error(status: int, headers: Headers, body: bytes) -> UpstreamError:
         return native_error(status, headers, _ACCOUNT_BYTES.sub(b"(account)", body))
     error = described.get("error")
     error = error if isinstance(error, dict) else {}
-    message = _redacted(str(error.get("message") or f"Google Cloud answered {status}"))
+    message = redacted(str(error.get("message") or f"Google Cloud answered {status}"))
     if status == 400 and _NOT_HERE.search(message):
         status = 404
     if (delay := retry_delay(error)) is not None and first(headers, b"retry-after") is None:

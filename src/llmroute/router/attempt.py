@@ -50,8 +50,8 @@ _LARGEST_START = 1_048_576
 _FOR_EVER = float("inf")
 # What a stream is once it has been decoded.
 _EVENT_STREAM = (b"content-type", b"text/event-stream; charset=utf-8")
-# Where an upstream names the request: Anthropic, AWS.
-_REQUEST_IDS = (b"request-id", b"x-amzn-requestid")
+# Where an upstream names the request: Anthropic, AWS, OpenAI, Azure.
+_REQUEST_IDS = (b"request-id", b"x-amzn-requestid", b"x-request-id", b"apim-request-id")
 # Seconds that what a platform refuses is remembered; platforms learn, too.
 _REMEMBERED = 3600.0
 # For how many models; clients choose the names that a pattern matches.

@@ -22,6 +22,7 @@ from llmroute.messages.events import error_body
 from llmroute.messages.usage import Usage
 from llmroute.pricing import Rates, Tariff
 from llmroute.providers import BridgedDeployment, Deployment
+from llmroute.providers.azure_openai import AzureOpenAIDeployment
 from llmroute.providers.bedrock import BedrockDeployment
 from llmroute.providers.vertex import VertexDeployment
 from llmroute.router.health import Health, View
@@ -219,7 +220,7 @@ class Placing:
             own = isinstance(settings, BedrockDeployment) and settings.surface == "claude_platform"
             regional = isinstance(settings, VertexDeployment) and settings.location != "global"
             self._tariffs[leg] = pricing.tariff(
-                "anthropic" if own else settings.provider,
+                "anthropic" if own else settings.seller,
                 _base_model(settings) or leg.model,
                 self._config.prices.get(leg.deployment),
                 regional=regional,
@@ -298,7 +299,9 @@ def _is_priced(route: Route) -> bool:
 
 
 def _base_model(settings: Deployment) -> str | None:
-    return settings.base_model if isinstance(settings, BridgedDeployment) else None
+    if isinstance(settings, BridgedDeployment | AzureOpenAIDeployment):
+        return settings.base_model
+    return None
 
 
 def _bound(identity: str) -> str:

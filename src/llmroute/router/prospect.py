@@ -7,7 +7,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from llmroute import pricing
 from llmroute.credentials import credential_for
-from llmroute.credentials.static import StaticCredential
+from llmroute.credentials.static import KeyCredential, StaticCredential
 from llmroute.errors import InvalidRequestError, UpstreamError
 from llmroute.messages.call import Call
 from llmroute.messages.usage import Usage
@@ -31,6 +31,10 @@ VEIL: Final = "••••"
 _OPEN = frozenset({b"accept", b"content-type"})
 _OPEN_PREFIX = b"x-amzn-bedrock-"
 _SCHEMES = ("Bearer ", "Basic ", "AWS4-HMAC-SHA256 ")
+_LONGEST = (
+    *(("max_tokens", ""), ("max_completion_tokens", ""), ("max_output_tokens", "")),
+    *(("generationConfig", "maxOutputTokens"), ("inferenceConfig", "maxTokens")),
+)
 _SIGNATURE: Headers = ((b"authorization", b"AWS4-HMAC-SHA256 "), (b"x-amz-date", b""))
 _SESSION: Headers = ((b"x-amz-security-token", b""),)
 _TOKEN: Headers = ((b"authorization", b"Bearer "),)
@@ -170,7 +174,7 @@ async def _auth(deployment: Deployment, request: UpstreamRequest, call: Call) ->
     if deployment.forward_client_auth and call.client_auth:
         return call.client_auth
     credential = credential_for(deployment)
-    if isinstance(credential, StaticCredential):
+    if isinstance(credential, StaticCredential | KeyCredential):
         return await credential.headers(request)
     if not isinstance(deployment, BedrockDeployment):
         return _TOKEN
@@ -221,10 +225,21 @@ def _betas(headers: Headers, body: Envelope) -> dict[str, None]:
     return dict.fromkeys(beta for beta in betas if beta)
 
 
+def _longest(sent: Envelope) -> Any:
+    """Return how many tokens the answer may have, by whatever name the format has for that."""
+    for name, inner in _LONGEST:
+        value = sent.get(name)
+        if inner:
+            value = value.get(inner) if isinstance(value, dict) else None
+        if value is not None:
+            return value
+    return None
+
+
 def _cost(tariff: Tariff | None, length: int | None, sent: Envelope) -> Cost | None:
     if tariff is None or length is None:
         return None
-    most = sent.get("max_tokens")
+    most = _longest(sent)
     asked: dict[str, Any] = {
         name: sent[name] for name in ("speed", "inference_geo") if name in sent
     }

@@ -25,9 +25,12 @@ from llmroute.testing.answers import (
     tool_use,
 )
 from llmroute.testing.bedrock import FakeBedrock, FakeSts, aws_error
+from llmroute.testing.chat import FakeAzureOpenAI, FakeChat, chat_chunks
 from llmroute.testing.clock import Clock
 from llmroute.testing.conversation import conversation
 from llmroute.testing.foundry import FakeEntra, FakeFoundry, azure_error
+from llmroute.testing.gemini import FakeGemini, gemini_chunks
+from llmroute.testing.openai import FakeOpenAI, openai_error
 from llmroute.testing.received import Received
 from llmroute.testing.upstream import Answering, FakeUpstream
 from llmroute.testing.vertex import FakeVertex, google_error
@@ -37,9 +40,13 @@ __all__ = [
     "Answering",
     "AwsKey",
     "Clock",
+    "FakeAzureOpenAI",
     "FakeBedrock",
+    "FakeChat",
     "FakeEntra",
     "FakeFoundry",
+    "FakeGemini",
+    "FakeOpenAI",
     "FakeSts",
     "FakeUpstream",
     "FakeVertex",
@@ -47,11 +54,14 @@ __all__ = [
     "as_json",
     "aws_error",
     "azure_error",
+    "chat_chunks",
     "conversation",
     "error",
     "events",
+    "gemini_chunks",
     "google_error",
     "message",
+    "openai_error",
     "raw",
     "text",
     "thinking",

@@ -199,6 +199,11 @@ class Answer:
         failure = frame({"type": "error", "error": {"type": type, "message": message}})
         return replace(self, _failure=(after_events, failure))
 
+    @property
+    def fails_after(self) -> int | None:
+        """After how many events the stream fails, if it does."""
+        return self._failure[0] if self._failure else None
+
     def late(self) -> Answer:
         """Send nothing, the head included, before a release."""
         return replace(self, is_late=True)

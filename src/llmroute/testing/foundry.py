@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import parse_qs
 
 from llmroute.testing.answer import Answer
@@ -125,6 +125,16 @@ def _problem_with(received: Received, deployments: set[str] | None) -> Answer | 
     return None
 
 
+class _TakesTokens(Protocol):
+    """What Entra ID gives tokens for.
+
+    Attributes:
+        tokens: Those that were given, each with its end.
+    """
+
+    tokens: dict[str, float]
+
+
 class FakeEntra(FakeUpstream):
     """The token services of Entra ID on 127.0.0.1: an application's, and a machine's own.
 
@@ -143,7 +153,7 @@ class FakeEntra(FakeUpstream):
     """
 
     def __init__(
-        self, foundry: FakeFoundry, *, port: int = 0, clock: Callable[[], float] = time.time
+        self, foundry: _TakesTokens, *, port: int = 0, clock: Callable[[], float] = time.time
     ) -> None:
         super().__init__(port=port)
         self.applications = {("fake-tenant", "fake-client"): "fake-secret"}

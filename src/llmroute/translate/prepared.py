@@ -100,7 +100,7 @@ def _effort(members: Mapping[str, Any]) -> str:
 def _tool_choice(choice: Any, tools: list[dict[str, Any]], losses: Losses) -> dict[str, Any] | None:
     if not isinstance(choice, dict) or not tools:
         return None
-    if choice.get("type") == "tool" and choice.get("name") not in {t["name"] for t in tools}:
+    if choice.get("type") == "tool" and choice.get("name") not in [t["name"] for t in tools]:
         losses.note("tool_choice", f"{choice.get('name')} is not among the tools")
         return {**{k: v for k, v in choice.items() if k != "name"}, "type": "auto"}
     return dict(choice)
@@ -143,7 +143,7 @@ class _Walk:
     def offered(self, tools: list[Any]) -> list[Any]:
         """Return the tools with those that messages have added, without those they removed."""
         every = [*tools, *self._added]
-        return [t for t in every if not isinstance(t, dict) or t.get("name") not in self._removed]
+        return [t for t in every if not isinstance(t, dict) or _named(t) not in self._removed]
 
     def _reminder(self, message: _Message, *, is_past: bool) -> list[_Block]:
         """Read a system message: what it changes, and what it says."""
@@ -227,9 +227,23 @@ def _mended(messages: list[_Message], losses: Losses) -> list[_Message]:
         if calls:
             found += [_unanswered(calls), *held]
             held = []
-        calls = list(dict.fromkeys(b["id"] for b in content if b["type"] == "tool_use"))
-        found.append(message)
+        content = _without_repeated(content)
+        calls = [block["id"] for block in content if block["type"] == "tool_use"]
+        found.append({**message, "content": content})
     return [*found, _unanswered(calls), *held] if calls else found
+
+
+def _without_repeated(content: list[_Block]) -> list[_Block]:
+    """Leave out a call whose id another one has: there is one result for both."""
+    taken: set[str] = set()
+    found: list[_Block] = []
+    for block in content:
+        if block["type"] == "tool_use":
+            if block["id"] in taken:
+                continue
+            taken.add(block["id"])
+        found.append(block)
+    return found
 
 
 def _answered(
