@@ -358,3 +358,46 @@ def test_how_long_to_wait(headers, expected):
 
 def test_the_code_is_kept_for_rules():
     assert "unsupported_value" == failed(400, openai("No", "unsupported_value")).code
+
+
+@pytest.mark.parametrize("name", [".", ".."])
+def test_a_name_that_would_leave_the_deployments_path_is_refused(name):
+    deployment = azure(api_version="2024-10-21")
+
+    with pytest.raises(InvalidRequestError, match="is no name"):
+        prepared(deployment, call_of(), name)
+
+
+@pytest.mark.parametrize(
+    ("writer", "reader", "expected"),
+    [
+        pytest.param({"vendor": "groq"}, {"vendor": "groq"}, True, id="its-own"),
+        pytest.param({"vendor": "groq"}, {"vendor": "fireworks_ai"}, False, id="another-vendor"),
+        pytest.param(
+            {"base_url": "https://a.example/v1"},
+            {"base_url": "https://b.example/v1"},
+            False,
+            id="another-host",
+        ),
+        pytest.param(
+            {"vendor": "vllm", "base_url": "http://a.example/v1"},
+            {"vendor": "vllm", "base_url": "http://b.example/v1"},
+            True,
+            id="servers-of-ones-own",
+        ),
+    ],
+)
+def test_reasoning_goes_back_to_the_vendor_it_is_of_and_to_no_other(writer, reader, expected):
+    settings = {"model": "m", "reasoning_replay": "reasoning_content"}
+    row = PROVIDERS["openai_compatible"]
+    answer = {
+        "choices": [{"message": {"reasoning_content": "Secret.", "content": "A"}}],
+        "usage": {"prompt_tokens": 1, "completion_tokens": 1},
+    }
+    whole = row.whole(call_of(), compatible(**settings, **writer), json.dumps(answer).encode())
+    said = {"role": "assistant", "content": json.loads(whole)["content"]}
+    turns = [{"role": "user", "content": "Hi"}, said, {"role": "user", "content": "Go on."}]
+
+    body = sent(compatible(**settings, **reader), {"messages": turns})
+
+    assert expected == ("Secret." in json.dumps(body))

@@ -255,6 +255,22 @@ def test_a_schema_cannot_grow_without_end():
     assert any(loss.endswith("what is too deep or too long") for loss in losses)
 
 
+def test_references_may_lead_on_for_long():
+    chain = {f"d{at}": {"$ref": f"#/$defs/d{at + 1}"} for at in range(3_000)}
+    schema = {"$ref": "#/$defs/d0", "$defs": {**chain, "d3000": of(p=TEXT)}}
+
+    assert (of(p=TEXT), []) == reduced(schema, GEMINI)
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("several", ["anyOf", "allOf"])
+def test_many_alternatives_of_much_are_read_in_time(several):
+    much = of(**{f"p{at}": TEXT for at in range(5_000)})
+    schema = {several: [{"$ref": "#/$defs/much"}] * 20_000, "$defs": {"much": much}}
+
+    assert "p0" in reduced(schema, GEMINI)[0]["properties"]
+
+
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.sampled_from(["object", "a", "#", "#/$defs/a"]),
     lambda inner: (

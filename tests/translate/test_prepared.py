@@ -567,3 +567,42 @@ def test_a_name_that_is_none_is_no_tools(name):
         CHAT,
     )
     assert ("read", "auto") == (found.tools[0]["name"], found.tool_choice["type"])
+
+
+@pytest.mark.timeout(15)
+def test_very_many_messages_of_one_role_are_one_in_time():
+    body = {"messages": [user("Hi")] * 100_000}
+
+    [message] = prepared(body, CHAT).messages
+
+    assert 100_000 == len(message["content"])
+
+
+@pytest.mark.timeout(15)
+def test_very_many_results_without_a_call_are_told_in_time():
+    calls = [call(f"a{at}") for at in range(30_000)]
+    results = [result(f"b{at}", "1") for at in range(30_000)]
+
+    ready = prepared({"messages": [user("Hi"), assistant(*calls), user(*results)]}, CHAT)
+
+    assert 60_000 == len(ready.messages[-1]["content"])
+
+
+def test_the_callers_messages_stay_as_they_were():
+    given = [user("a"), user("b")]
+    before = json.dumps(given)
+
+    prepared({"messages": given}, CHAT)
+
+    assert before == json.dumps(given)
+
+
+@pytest.mark.parametrize("url", ["gs://bucket/a.png", "s3://bucket/a.png", "file:///etc/passwd"])
+@pytest.mark.parametrize("kind", ["image", "document"])
+def test_only_the_web_is_fetched_from_and_no_bucket_of_the_gateways(kind, url):
+    block = {"type": kind, "source": {"type": "url", "url": url}}
+
+    ready = prepared({"messages": [user(block)]}, RICH)
+
+    assert [text(f"[{kind} at {url}]")] == ready.messages[0]["content"]
+    assert 1 == len(ready.losses)

@@ -35,6 +35,26 @@ TOTALS = {"prompt_tokens": 900, "completion_tokens": 20}
         ),
         pytest.param(
             chat_usage,
+            {
+                **TOTALS,
+                "total_tokens": 950,
+                "completion_tokens_details": {"reasoning_tokens": 30},
+            },
+            usage(900, 50, thought=30),
+            id="xai-leaves-reasoning-out",
+        ),
+        pytest.param(
+            chat_usage,
+            {
+                **TOTALS,
+                "total_tokens": 920,
+                "completion_tokens_details": {"reasoning_tokens": 12},
+            },
+            usage(900, 20, thought=12),
+            id="chat-reasoning-in-the-total",
+        ),
+        pytest.param(
+            chat_usage,
             {**TOTALS, "prompt_cache_hit_tokens": 512, "prompt_cache_miss_tokens": 388},
             usage(388, 20, read=512),
             id="deepseek",

@@ -328,6 +328,8 @@ class _Reading:
             settings |= {"rpm": params.rpm, "tpm": params.tpm}
         if self._cloud and "base_model" in self._cloud.deployment.model_fields:
             settings["base_model"] = self._info.base_model
+        if self._cloud and "max_tokens_limit" in self._cloud.deployment.model_fields:
+            settings["max_tokens_limit"] = self._info.max_output_tokens or self._info.max_tokens
         if self._cloud:
             taken = self._in_cloud(params, headers)
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -75,9 +76,13 @@ def of_family(dialect: ChatDialect, call: Call, deployment: Deployment) -> ChatD
     """Return a dialect for the model that a call is for.
 
     The model's name is taken where it stands still: what one alias's `*` matched is the caller's.
+    Reasoning is a vendor's own, whoever else has a model of that name; where no vendor is known,
+    its host stands for it.
     """
     model = deployment.model or call.model
-    return dataclasses.replace(dialect, family=call.model if "*" in model else model)
+    whose = getattr(deployment, "vendor", "") or urlsplit(deployment.base_url or "").netloc
+    family = f"{whose}/{call.model if '*' in model else model}"
+    return dataclasses.replace(dialect, family=family)
 
 
 def openai_dialect(title: str, provider: str, model: str) -> ChatDialect:

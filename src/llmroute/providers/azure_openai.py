@@ -12,6 +12,7 @@ from urllib.parse import quote, urlsplit
 
 from pydantic import Field, SecretStr
 
+from llmroute.errors import InvalidRequestError
 from llmroute.messages.call import Call
 from llmroute.providers._base import BaseUrl, Decoder, Provider, UpstreamRequest
 from llmroute.providers._chat import (
@@ -85,6 +86,8 @@ def azure_chat_url(base: str, api_version: str | None, deployment: str) -> str:
     if api_version is None or api_version in _NEWER or parts.path.endswith("/v1"):
         query = "" if api_version in (None, "v1") else f"?api-version={api_version}"
         return f"{root}/openai/v1{_PATH}{query if api_version in _NEWER else ''}"
+    if deployment in (".", ".."):
+        raise InvalidRequestError("model: is no name")
     segment = quote(deployment, safe="")
     return f"{root}{_DEPLOYMENTS}{segment}{_PATH}?api-version={api_version}"
 

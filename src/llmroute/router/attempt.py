@@ -48,6 +48,7 @@ _LARGEST_ERROR = 1_048_576
 # How much of a stream may come before its first event does.
 _LARGEST_START = 1_048_576
 _FOR_EVER = float("inf")
+_SHORTEST_SECRET = 8
 # What a stream is once it has been decoded.
 _EVENT_STREAM = (b"content-type", b"text/event-stream; charset=utf-8")
 # Where an upstream names the request: Anthropic, AWS, OpenAI, Azure.
@@ -231,7 +232,7 @@ class Target:
                 _check_status(reply.status)
                 # What cannot be read here is no use to the client either.
                 body = b"" if compressed else await _read(reply, _LARGEST_ERROR)
-                refusal = provider.error(reply.status, reply.headers, body)
+                refusal = provider.error(reply.status, reply.headers, self._masked(body))
                 self._learn(call, model, refusal)
                 raise refusal
             if compressed:
@@ -257,6 +258,15 @@ class Target:
             await reply.aclose()
             raise
         return answer
+
+    def _masked(self, body: bytes) -> bytes:
+        """Return an error's body without the credential, which some servers repeat in it."""
+        for secret in (self.deployment.api_key, self.deployment.auth_token):
+            value = secret.get_secret_value().encode() if secret is not None else b""
+            # A shorter one is no secret, and might be a part of any word.
+            if len(value) >= _SHORTEST_SECRET and value in body:
+                body = body.replace(value, b"(key)")
+        return body
 
     async def _renewed(self, reply: Reply) -> bool:
         """Tell whether another credential was had in place of the refused; then let go of `reply`.

@@ -162,7 +162,10 @@ class Blocks:
             case {"type": "base64", "data": str()}:
                 return True
             case {"type": "url", "url": str(url)}:
-                return self._target.urls or url.startswith("data:")
+                # No other scheme: a file in a bucket would be read with the gateway's own rights.
+                return url.startswith("data:") or (
+                    self._target.urls and url.startswith(("https://", "http://"))
+                )
             case _:
                 return False
 

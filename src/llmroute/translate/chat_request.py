@@ -203,7 +203,8 @@ class _Writer:
     def _content(self, blocks: list[_Block], joint: str = "\n\n") -> str | list[_Block]:
         """Return a plain text where there is nothing else: every server takes that."""
         is_plain = all(b["type"] == "text" and "cache_control" not in b for b in blocks)
-        if is_plain:
+        # Marks move on from turn to turn, and what was marked must stay the prompt it was.
+        if is_plain and (self._dialect.cache_marks == "none" or len(blocks) < 2):
             return joint.join(block["text"] for block in blocks)
         return [self._part(block) for block in blocks]
 

@@ -38,6 +38,8 @@ _NAMED = ("properties", "patternProperties", "dependentSchemas")
 _DEEPEST = 24
 # References put in their place can make a short schema endless.
 _MOST = 5_000
+# No model weighs more of them, and each is read as a whole.
+_MOST_ALTERNATIVES = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,7 @@ class _Reducer:
     def top(self) -> _Schema:
         root = dict(self._root)
         if "$ref" in root:
-            root = self._resolved(root, ())
+            root = self._resolved(root)
         root = self._merged(root, ())
         for choice in ("anyOf", "oneOf"):
             if choice in root:
@@ -145,9 +147,9 @@ class _Reducer:
     def _united(self, root: _Schema, choice: str) -> _Schema:
         """Turn alternatives of objects into one object that allows the properties of each."""
         branches = [
-            self._merged(self._resolved(branch, ()), ())
-            for branch in _list(root.pop(choice))
-            if isinstance(branch, Mapping)
+            self._merged(self._resolved(branch), ())
+            for branch in _list(root.pop(choice))[:_MOST_ALTERNATIVES]
+            if isinstance(branch, Mapping) and self._counts()
         ]
         self._lose("", f"that it is one of {len(branches)} alternatives")
         properties: _Schema = {}
@@ -162,29 +164,37 @@ class _Reducer:
             root.pop("additionalProperties", None)
         return root
 
-    def _resolved(self, node: Mapping[str, Any], seen: tuple[str, ...]) -> _Schema:
+    def _resolved(self, node: Mapping[str, Any]) -> _Schema:
         """Put what a `$ref` leads to in its place, with whatever stands beside it."""
-        ref = node.get("$ref")
-        beside = {name: value for name, value in node.items() if name != "$ref"}
-        if not isinstance(ref, str):
-            return beside
-        found: Any = self._root if ref.startswith("#") else None
+        found: _Schema = dict(node)
+        seen: set[str] = set()
+        # One reference may lead to the next, and on for longer than a function may call itself.
+        while isinstance(ref := found.pop("$ref", None), str):
+            led = self._at(ref)
+            if ref in seen or led is None or not self._counts():
+                return {"type": "object", **found}
+            seen.add(ref)
+            found = {**led, **found}
+        return found
+
+    def _at(self, ref: str) -> Mapping[str, Any] | None:
+        """Return the schema that a reference names; `None` if there is none."""
+        place: Any = self._root if ref.startswith("#") else None
         for step in ref.removeprefix("#").split("/")[1:]:
-            name = step.replace("~1", "/").replace("~0", "~")
-            found = found.get(name) if isinstance(found, Mapping) else None
-        if ref in seen or not isinstance(found, Mapping):
-            return {"type": "object", **beside}
-        return self._resolved({**found, **beside}, (*seen, ref))
+            if not isinstance(place, Mapping):
+                return None
+            place = place.get(step.replace("~1", "/").replace("~0", "~"))
+        return place if isinstance(place, Mapping) else None
 
     def _merged(self, node: _Schema, seen: tuple[str, ...]) -> _Schema:
         """Put the parts of `allOf` together."""
-        for part in _list(node.pop("allOf", None)):
+        for part in _list(node.pop("allOf", None))[:_MOST_ALTERNATIVES]:
             ref = str(part.get("$ref", "")) if isinstance(part, Mapping) else ""
             if not isinstance(part, Mapping) or (ref and ref in seen) or not self._counts():
                 continue
             if len(seen) > _DEEPEST:
                 continue
-            other = self._merged(self._resolved(part, ()), (*seen, ref))
+            other = self._merged(self._resolved(part), (*seen, ref))
             properties = {**_mapping(node.get("properties")), **_mapping(other.get("properties"))}
             required = dict.fromkeys(
                 [*_names(node.get("required")), *_names(other.get("required"))]
@@ -213,7 +223,7 @@ class _Reducer:
         if isinstance(ref, str) and ref in seen:
             self._lose(place, f"the recursion of {ref}")
             return self._reduced({"type": "object", "properties": {}}, place, ())
-        node = self._merged(self._resolved(node, ()), ())
+        node = self._merged(self._resolved(node), ())
         inside = (*seen, ref) if isinstance(ref, str) else seen
         node = _plain(node, self._dialect)
         result: _Schema = {}

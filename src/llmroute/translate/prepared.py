@@ -194,10 +194,10 @@ def _merged(messages: list[_Message]) -> list[_Message]:
     found: list[_Message] = []
     for message in messages:
         if found and found[-1]["role"] == message["role"]:
-            both = [*found[-1]["content"], *message["content"]]
-            found[-1] = {**found[-1], "content": both}
+            found[-1]["content"].extend(message["content"])
         else:
-            found.append(message)
+            # A list of its own, which grows: a copy a message would take minutes for many.
+            found.append({**message, "content": list(message["content"])})
     return found
 
 
@@ -250,10 +250,11 @@ def _answered(
     calls: list[str], results: dict[str, _Block], message: _Message, losses: Losses
 ) -> list[_Block]:
     content = [results.get(call) or _no_result(call) for call in calls]
+    called = frozenset(calls)
     for block in message["content"]:
         if block["type"] != "tool_result":
             content.append(block)
-        elif block["tool_use_id"] not in calls and results[block["tool_use_id"]] is block:
+        elif block["tool_use_id"] not in called and results[block["tool_use_id"]] is block:
             # Its call was left out of the history, but what it says may matter.
             losses.note(message["place"], f"{block['tool_use_id']} is the result of no call")
             content += block["content"]

@@ -18,18 +18,24 @@ def chat_usage(data: Mapping[str, Any]) -> dict[str, Any]:
     """Read the `usage` of Chat Completions, with the spellings of vendors that offer the format.
 
     https://platform.openai.com/docs/api-reference/chat/object.  DeepSeek has
-    `prompt_cache_hit_tokens`, Moonshot and others `cached_tokens` beside the totals.
+    `prompt_cache_hit_tokens`, Moonshot and others `cached_tokens` beside the totals; xAI leaves the
+    reasoning out of `completion_tokens`, and only its total tells.
     """
     prompt = _within(data, "prompt_tokens_details")
+    given, output = _count(data, "prompt_tokens"), _count(data, "completion_tokens")
+    thought = _count(_within(data, "completion_tokens_details"), "reasoning_tokens") or _count(
+        data, "reasoning_tokens"
+    )
+    if thought and _count(data, "total_tokens") == given + output + thought:
+        output += thought
     return _usage(
-        prompt=_count(data, "prompt_tokens"),
+        prompt=given,
         read=_count(prompt, "cached_tokens")
         or _count(data, "prompt_cache_hit_tokens")
         or _count(data, "cached_tokens"),
         written=_count(prompt, "cache_write_tokens"),
-        output=_count(data, "completion_tokens"),
-        thought=_count(_within(data, "completion_tokens_details"), "reasoning_tokens")
-        or _count(data, "reasoning_tokens"),
+        output=output,
+        thought=thought,
     )
 
 
