@@ -140,7 +140,7 @@ class House:
     def calls(self) -> list[dict[str, Any]]:
         """Return what the proxy wrote down of each call that is over."""
         lines = [line for line in self._gateway.log.splitlines() if line.startswith("{")]
-        return [call for call in map(json.loads, lines) if call["endpoint"] == "messages"]
+        return [call for call in map(json.loads, lines) if call.get("endpoint") == "messages"]
 
     def requests(self) -> list[Received]:
         return [it for upstream in self.upstreams.values() for it in upstream.requests if it.body]
