@@ -46,3 +46,8 @@ class Call:
     agent: str = ""
     without: frozenset[str] = frozenset()
     timeout: float | None = None
+
+    @property
+    def rough_tokens(self) -> int:
+        """How many tokens the body may have, by its length alone: four bytes to a token."""
+        return sum(map(len, self.body.pieces())) // 4

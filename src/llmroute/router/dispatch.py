@@ -47,8 +47,6 @@ _FAULTS_OF_THE_CALL = (RejectedError, UntranslatableError)
 # What a plan calls the thinking of earlier turns, when it is to be left out.
 _THINKING: Final = "thinking of earlier turns"
 _ALL: Final[tuple[tuple[int, int | None], ...]] = ((0, None),)
-# Bytes to a token, for a limit on tokens: what is not known until it has been counted.
-_BYTES_A_TOKEN = 4
 
 
 class Means(NamedTuple):
@@ -304,7 +302,7 @@ class _Course:
         house, record, name = self._house, self._record, leg.deployment
         record.deployment, record.model = leg.deployment, leg.model
         call, messages = self._readable(leg, without)
-        tokens = sum(map(len, call.body.pieces())) // _BYTES_A_TOKEN
+        tokens = call.rough_tokens
         began, sent = house.means.clock(), house.means.wall_clock()
         counts = call.endpoint == "messages"
         house.health.begin(name, tokens, counts=counts)

@@ -15,8 +15,6 @@ from llmroute.router.answer import Answer
 
 __all__ = ["Hedges", "first_of"]
 
-_BYTES_A_TOKEN = 4
-
 
 class Hedges:
     """Keeps what hedging costs below what the configuration allows."""
@@ -29,7 +27,7 @@ class Hedges:
 
     def allows(self, hedge: Hedge, call: Call) -> bool:
         """Tell whether a call is short, unstreamed, and one of the few that may be asked twice."""
-        if call.stream or call.endpoint != "messages" or _tokens(call) > hedge.max_input_tokens:
+        if call.stream or call.endpoint != "messages" or call.rough_tokens > hedge.max_input_tokens:
             return False
         asked = _max_tokens(call)
         if asked is None or asked > hedge.max_tokens:
@@ -41,15 +39,11 @@ class Hedges:
         """Tell whether a second attempt is cheap enough, and count it; not if nobody knows."""
         if tariff is None:
             return False
-        usage = Usage(input_tokens=_tokens(call), output_tokens=_max_tokens(call) or 0)
+        usage = Usage(input_tokens=call.rough_tokens, output_tokens=_max_tokens(call) or 0)
         if cost(tariff, usage) > hedge.max_cost * 1_000_000:
             return False
         self._made += 1
         return True
-
-
-def _tokens(call: Call) -> int:
-    return sum(map(len, call.body.pieces())) // _BYTES_A_TOKEN
 
 
 def _max_tokens(call: Call) -> int | None:
