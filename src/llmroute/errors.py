@@ -167,6 +167,8 @@ class UpstreamError(LLMRouteError):
         deployment: Name of the deployment that was tried; empty until known.
         attempts: How many attempts the call had made when it gave up.
         event: The events up to and with the error, where it came at the start of a stream.
+        format: What `body` and `event` are written in: `messages`, or the format of a client that
+            was answered in its own, `chat` or `responses`.
         is_the_callers: The caller's own credential was refused or has had its fill, and not ours.
         refused: What of the request the upstream named as not taken there, and can be left out.
     """
@@ -194,6 +196,7 @@ class UpstreamError(LLMRouteError):
         self.deployment = ""
         self.attempts = 0
         self.event = b""
+        self.format = "messages"
         self.is_the_callers = False
         self.refused: frozenset[str] = frozenset()
 

@@ -181,7 +181,7 @@ async def test_credentials_that_expire_in_mid_session_are_renewed(bedrock: FakeB
             first = await router.complete(model="opus", **HELLO)
             bedrock.keys["ASIAFAKE1"] = bedrock.keys["ASIAFAKE1"]._replace(expires=1.0)
             # As if they had been fetched a minute ago.
-            router._dispatcher.targets["amazon"]._credential._fetched -= 60
+            router._dispatcher.house.targets["amazon"]._credential._fetched -= 60
             second = await router.complete(model="opus", **HELLO)
 
     assert (1, 1) == (first.attempts, second.attempts)

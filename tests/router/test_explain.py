@@ -322,7 +322,7 @@ async def test_what_is_not_there_is_an_error() -> None:
 async def test_what_a_platform_has_refused_is_left_out() -> None:
     """As it would be on the next call."""
     async with router_for({"claude-*": "amazon"}) as router:
-        target = router._dispatcher.targets["amazon"]
+        target = router._dispatcher.house.targets["amazon"]
         call = dataclasses.replace(call_for(), without=frozenset())
         before = await router.explain(call)
         target._learned[("eu.anthropic.claude-opus-5-5", "messages")] = {

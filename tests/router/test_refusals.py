@@ -77,7 +77,7 @@ async def test_of_a_rejected_request_nothing_is_kept(upstream: FakeUpstream) -> 
         with pytest.raises(llmroute.RejectedError):
             await router.complete(**CALL)
 
-        assert {} == router._dispatcher.targets["one"]._learned
+        assert {} == router._dispatcher.house.targets["one"]._learned
 
 
 async def test_what_was_refused_is_tried_again_after_a_while(upstream: FakeUpstream) -> None:

@@ -8,9 +8,29 @@ from typing import Literal
 from llmroute.wire.envelope import Envelope
 from llmroute.wire.headers import Headers
 
-__all__ = ["Call", "Endpoint"]
+__all__ = ["Call", "Endpoint", "Format", "Spoken"]
 
 Endpoint = Literal["messages", "count_tokens"]
+Format = Literal["messages", "chat", "responses"]
+"""A format of requests and answers: Anthropic's Messages, or OpenAI's Chat Completions and
+Responses."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """What a client of another format has said, in its own words.
+
+    Attributes:
+        format: Which format that is.
+        body: The request, as it came.
+        losses: What of it has no place in the Messages request made of it, a line each.
+        obstacle: Why no Messages request can ask for the same; empty if one can.
+    """
+
+    format: Format
+    body: Envelope
+    losses: tuple[str, ...] = ()
+    obstacle: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +52,8 @@ class Call:
         without: Betas and places that the deployment has refused, and that are left out.
         timeout: Seconds the caller will wait for the answer to begin, and then for each pause in
             it; `None` for the deployment's own.
+        spoken: The request as it came, where that was in another format than Messages; `body` is
+            its translation.
     """
 
     body: Envelope
@@ -46,6 +68,7 @@ class Call:
     agent: str = ""
     without: frozenset[str] = frozenset()
     timeout: float | None = None
+    spoken: Spoken | None = None
 
     @property
     def rough_tokens(self) -> int:

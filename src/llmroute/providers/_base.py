@@ -27,7 +27,7 @@ from llmroute.errors import (
     RejectedError,
     UpstreamError,
 )
-from llmroute.messages.call import Call
+from llmroute.messages.call import Call, Format
 from llmroute.platforms import Overrides
 from llmroute.translate.reasoning import without_sealed
 from llmroute.wire.envelope import MALFORMED
@@ -200,6 +200,9 @@ class UpstreamRequest(NamedTuple):
         body: Buffers, to be written one after the other.
         losses: What of the call the upstream does not get to see, a line each: the place in the
             request, and why. The same for every turn of a conversation.
+        format: The format it is in, where that is the caller's own, whose answer then goes back as
+            it comes; `messages` for every other.
+        hides: Tells of an event of that answer, by its data, that the caller did not ask for it.
     """
 
     method: str
@@ -207,6 +210,8 @@ class UpstreamRequest(NamedTuple):
     headers: list[tuple[bytes, bytes]]
     body: tuple[bytes | memoryview, ...]
     losses: tuple[str, ...] = ()
+    format: Format = "messages"
+    hides: Callable[[bytes], bool] | None = None
 
 
 class Decoder(Protocol):

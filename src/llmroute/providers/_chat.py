@@ -13,6 +13,7 @@ from llmroute.errors import InvalidRequestError
 from llmroute.messages.call import Call
 from llmroute.providers._base import Decoder, Deployment, UpstreamRequest, own_headers
 from llmroute.providers._openai_error import raised
+from llmroute.providers._spoken import spoken_in, spoken_request
 from llmroute.translate.chat_dialect import ChatDialect
 from llmroute.translate.chat_request import chat_request
 from llmroute.translate.chat_response import ChatDecoder, chat_message
@@ -33,20 +34,24 @@ def chat_request_of(
 ) -> UpstreamRequest:
     """Build the request for `call`: nothing of its headers, which are for Anthropic.
 
+    One that came as Chat Completions goes on as it came.
+
     Raises:
         InvalidRequestError: Tokens are to be counted, for which there is no such endpoint; or it
             is no Messages request.
     """
     if call.endpoint == "count_tokens":
         raise InvalidRequestError("Chat Completions do not count tokens")
+    headers = [*({b"content-type": b"application/json"} | own_headers(deployment)).items()]
+    if (spoken := spoken_in(call, "chat")) is not None:
+        asks = dialect.stream_options
+        return spoken_request(spoken, deployment, model, url, headers, asks_usage=asks)
     # One member by its name and not the envelope's: it decodes each of them once.
     given = {name: call.body[name] for name in call.body}
     cache_key = digest(call.session) if call.session else ""
     request, losses = chat_request(given, dialect, model, cache_key=cache_key)
     request |= deployment.extra_body
-    headers = {b"content-type": b"application/json"} | own_headers(deployment)
-    body = msgspec.json.encode(request)
-    return UpstreamRequest("POST", url, [*headers.items()], (body,), losses)
+    return UpstreamRequest("POST", url, headers, (msgspec.json.encode(request),), losses)
 
 
 def chat_decoder(call: Call, dialect: ChatDialect) -> Decoder:

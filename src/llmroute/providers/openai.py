@@ -33,6 +33,7 @@ from llmroute.providers._chat import (
     openai_dialect,
 )
 from llmroute.providers._openai_error import openai_error, raised
+from llmroute.providers._spoken import spoken_in, spoken_request
 from llmroute.translate.chat_dialect import ChatDialect
 from llmroute.translate.names import digest
 from llmroute.translate.openai_errors import OpenAIProblem
@@ -123,7 +124,10 @@ def _family(deployment: OpenAIDeployment) -> str:
 
 
 def _prepare(call: Call, deployment: OpenAIDeployment, model: str) -> UpstreamRequest:
-    if deployment.api == "chat":
+    if (spoken := spoken_in(call, "responses")) is not None and deployment.api == "responses":
+        url = _base_url(deployment) + _PATHS["messages"]
+        return spoken_request(spoken, deployment, model, url, _headers(call, deployment))
+    if _by_chat(call, deployment):
         url = _base_url(deployment) + _CHAT
         request = chat_request_of(call, deployment, model, url, _dialect(call, deployment, model))
         return request._replace(headers=_headers(call, deployment))
@@ -137,6 +141,11 @@ def _prepare(call: Call, deployment: OpenAIDeployment, model: str) -> UpstreamRe
     url = _base_url(deployment) + _PATHS[call.endpoint]
     body = msgspec.json.encode(sent)
     return UpstreamRequest("POST", url, _headers(call, deployment), (body,), losses)
+
+
+def _by_chat(call: Call, deployment: OpenAIDeployment) -> bool:
+    """Whether Chat Completions are spoken: OpenAI itself speaks both, and a caller may have."""
+    return deployment.api == "chat" or spoken_in(call, "chat") is not None
 
 
 def _headers(call: Call, deployment: OpenAIDeployment) -> list[tuple[bytes, bytes]]:
@@ -226,13 +235,13 @@ def _expected_tokens(call: Call) -> int:
 
 
 def _decoder(call: Call, deployment: OpenAIDeployment) -> Decoder:
-    if deployment.api == "chat":
+    if _by_chat(call, deployment):
         return chat_decoder(call, _answered(call, deployment))
     return ResponsesDecoder(_wanted(call, deployment))
 
 
 def _whole(call: Call, deployment: OpenAIDeployment, body: bytes) -> bytes:
-    if deployment.api == "chat":
+    if _by_chat(call, deployment):
         return chat_whole(call, body, _answered(call, deployment))
     try:
         answer = msgspec.json.decode(body)

@@ -22,7 +22,8 @@ from llmroute.observe import Observer, Record
 from llmroute.providers import PROVIDERS
 from llmroute.providers.anthropic import AnthropicDeployment
 from llmroute.router.answer import Answer, Head
-from llmroute.router.dispatch import Dispatcher, Means
+from llmroute.router.course import Means
+from llmroute.router.dispatch import Dispatcher
 from llmroute.router.explain import Explanation, explained
 from llmroute.router.health import DeploymentState
 from llmroute.router.options import Options
@@ -124,7 +125,7 @@ class Router:
         del shared["config"]
         router = Router(config, **shared)
         router.observers = self.observers
-        router._dispatcher.health.inherit(self._dispatcher.health)
+        router._dispatcher.house.health.inherit(self._dispatcher.house.health)
         return router
 
     @classmethod
@@ -209,7 +210,7 @@ class Router:
         for name, deployment in self.config.deployments.items():
             address = PROVIDERS[deployment.provider].address
             addresses[name] = deployment.base_url or (address(deployment) if address else "")
-        return await self._dispatcher.health.states(addresses)
+        return await self._dispatcher.house.health.states(addresses)
 
     @property
     def store(self) -> str:
@@ -241,7 +242,7 @@ class Router:
         Raises:
             UnreachableError: There is no answer.
         """
-        target = self._dispatcher.targets[deployment]
+        target = self._dispatcher.house.targets[deployment]
         try:
             return await target.forward(
                 method, path, headers, body, client_auth, self._means.transport
@@ -366,7 +367,7 @@ class Router:
         return await explained(
             self.config,
             self._dispatcher.routes,
-            self._dispatcher.targets,
+            self._dispatcher.house.targets,
             call,
             deployment,
             clock=self._means.wall_clock,

@@ -8,10 +8,12 @@ from typing import Final, NamedTuple
 import anyio
 
 from llmroute.errors import StreamBrokenError, UpstreamError
+from llmroute.messages.call import Format
 from llmroute.messages.relay import Relay
 from llmroute.messages.usage import Usage
 from llmroute.observe import Outcome
 from llmroute.providers import Decoder
+from llmroute.router.verbatim import Verbatim
 from llmroute.transport import Reply
 from llmroute.wire.headers import Headers
 
@@ -35,6 +37,8 @@ class Head(NamedTuple):
         attempts: How many attempts it took.
         request_id: The upstream's `request-id`; empty if it sent none.
         losses: What of the call the upstream did not get to see, a line each.
+        format: What the answer is written in: the Messages API's format, or the caller's own where
+            the upstream speaks that.
     """
 
     status: int
@@ -44,6 +48,7 @@ class Head(NamedTuple):
     attempts: int
     request_id: str = ""
     losses: tuple[str, ...] = ()
+    format: Format = "messages"
 
 
 class Answer:
@@ -81,7 +86,7 @@ class Answer:
         id: str = "",  # noqa: A002 - as the API calls it
         container: str = "",
         refused: bool = False,
-        stream: tuple[Reply, Decoder | None, Relay, bytes] | None = None,
+        stream: tuple[Reply, Decoder | None, Relay | Verbatim, bytes] | None = None,
     ) -> None:
         """Take over a whole answer, or a stream: its reply, its decoder, and its first events."""
         self.head = head
@@ -93,7 +98,7 @@ class Answer:
         self.refused = refused
         self._reply: Reply | None = None
         self._decoder: Decoder | None = None
-        self._relay: Relay | None = None
+        self._relay: Relay | Verbatim | None = None
         self._first = b""
         if stream is not None:
             self._reply, self._decoder, self._relay, self._first = stream
@@ -135,10 +140,10 @@ class Answer:
             await self.aclose()
             raise
 
-    def _pass(self, relay: Relay, data: bytes) -> bytes:
+    def _pass(self, relay: Relay | Verbatim, data: bytes) -> bytes:
         return relay.feed(data if self._decoder is None else self._decoder.feed(data))
 
-    async def _rest(self, relay: Relay, reply: Reply) -> bytes:
+    async def _rest(self, relay: Relay | Verbatim, reply: Reply) -> bytes:
         """Return what comes after the message, or after an error: as a rule, only the end.
 
         An upstream that does not end its answer is not waited for: its client would be.
@@ -151,7 +156,7 @@ class Answer:
         await self.aclose()
         return events
 
-    async def _end(self, relay: Relay) -> bytes:
+    async def _end(self, relay: Relay | Verbatim) -> bytes:
         left = relay.feed(self._decoder.close()) if self._decoder is not None else b""
         left += relay.close()
         if left:

@@ -22,7 +22,7 @@ from llmroute.errors import (
     UpstreamError,
 )
 from llmroute.messages.bound import container_id
-from llmroute.messages.call import Call
+from llmroute.messages.call import Call, Format
 from llmroute.messages.relay import Relay
 from llmroute.messages.usage import Usage
 from llmroute.providers import (
@@ -35,6 +35,7 @@ from llmroute.providers import (
 )
 from llmroute.providers.anthropic import DEFAULT_BASE_URL
 from llmroute.router.answer import Answer, Head, Settle
+from llmroute.router.verbatim import Verbatim
 from llmroute.transport import Body, Reply, Timeouts, Transport
 from llmroute.wire.envelope import MALFORMED, Envelope
 from llmroute.wire.headers import Headers, downward, first
@@ -176,9 +177,15 @@ class Target:
 
     def _request(self, call: Call, model: str) -> UpstreamRequest:
         try:
-            return self._provider.prepare(call, self.deployment, model)
+            request = self._provider.prepare(call, self.deployment, model)
         except InvalidRequestError as error:
             raise UntranslatableError(str(error), status=error.status) from None
+        spoken = call.spoken
+        if spoken is None or request.format == spoken.format:
+            return request
+        if spoken.obstacle:
+            raise UntranslatableError(spoken.obstacle, status=400)
+        return request._replace(losses=(*spoken.losses, *request.losses))
 
     def _learn(self, call: Call, model: str, error: UpstreamError) -> None:
         """Remember what was refused, if it is news, and say so in the error."""
@@ -213,8 +220,7 @@ class Target:
     async def _try(
         self, call: Call, model: str, transport: Transport, terms: Terms, settle: Settle
     ) -> Answer:
-        provider, deployment = self._provider, self.deployment
-        request = self._request(call, model)
+        provider, request = self._provider, self._request(call, model)
         if terms.alias is not None and terms.alias.strict and call.endpoint == "messages":
             _check_losses(request)
         timeouts = self._limits(call, terms.alias)
@@ -232,31 +238,58 @@ class Target:
                 _check_status(reply.status)
                 # What cannot be read here is no use to the client either.
                 body = b"" if compressed else await _read(reply, _LARGEST_ERROR)
-                refusal = provider.error(reply.status, reply.headers, self._masked(body))
+                body = self._masked(body)
+                refusal = provider.error(reply.status, reply.headers, body)
                 self._learn(call, model, refusal)
+                if request.format != "messages":
+                    refusal.body, refusal.format = body, request.format
                 raise refusal
             if compressed:
                 raise FaultError("the answer is compressed, which was not asked for")
-            if call.stream:
-                decoder = provider.decoder(call, deployment) if provider.decoder else None
-                relay = Relay(call.model)
-                left = (timeouts.first_byte or _FOR_EVER) - (self._clock() - started)
-                beginning = _Beginning(reply, decoder, relay, terms.hold)
-                start = await beginning.read(left, timeouts.silence, self._clock)
-                answer = Answer(
-                    self._head(reply, request, model, terms, decoder is not None),
-                    settle,
-                    stream=(reply, decoder, relay, start),
-                )
-            else:
-                body = await _read(reply)
-                if provider.whole is not None:
-                    body = provider.whole(call, deployment, body)
-                head = self._head(reply, request, model, terms, decoded=False)
-                answer = _whole(call, head, body, settle)
+            if not call.stream:
+                return await self._whole(call, model, terms, settle, request, reply)
+            left = (timeouts.first_byte or _FOR_EVER) - (self._clock() - started)
+            limits = (left, timeouts.silence)
+            return await self._streamed(call, model, terms, settle, request, reply, limits)
         except BaseException:
             await reply.aclose()
             raise
+
+    async def _streamed(
+        self,
+        call: Call,
+        model: str,
+        terms: Terms,
+        settle: Settle,
+        request: UpstreamRequest,
+        reply: Reply,
+        limits: tuple[float, float | None],
+    ) -> Answer:
+        """Return a stream once it has begun; `limits` are those of `_Beginning.read`."""
+        decoder = self._provider.decoder and self._provider.decoder(call, self.deployment)
+        relay: Relay | Verbatim = Relay(call.model)
+        if request.format != "messages" and decoder is not None:
+            relay, decoder = Verbatim(decoder, Relay(call.model), request.hides), None
+        beginning = _Beginning(reply, decoder, relay, terms.hold, request.format)
+        start = await beginning.read(*limits, self._clock)
+        head = self._head(reply, request, model, terms, decoder is not None)
+        return Answer(head, settle, stream=(reply, decoder, relay, start))
+
+    async def _whole(
+        self,
+        call: Call,
+        model: str,
+        terms: Terms,
+        settle: Settle,
+        request: UpstreamRequest,
+        reply: Reply,
+    ) -> Answer:
+        provider, said = self._provider, await _read(reply)
+        body = said if provider.whole is None else provider.whole(call, self.deployment, said)
+        head = self._head(reply, request, model, terms, decoded=False)
+        answer = _whole(call, head, body, settle)
+        if request.format != "messages":
+            answer.body = said
         return answer
 
     def _masked(self, body: bytes) -> bytes:
@@ -290,7 +323,14 @@ class Target:
             headers = [_EVENT_STREAM, *(each for each in headers if each[0] != b"content-type")]
         request_id = next(filter(None, (first(reply.headers, n) for n in _REQUEST_IDS)), "")
         return Head(
-            reply.status, headers, self.name, model, terms.attempts, request_id, request.losses
+            reply.status,
+            headers,
+            self.name,
+            model,
+            terms.attempts,
+            request_id,
+            request.losses,
+            request.format,
         )
 
     async def forward(
@@ -354,10 +394,18 @@ def _check_status(status: int) -> None:
 class _Beginning:
     """The beginning of a stream: what has come before the answer is committed to."""
 
-    __slots__ = ("_decoder", "_hold", "_relay", "_reply", "_start")
+    __slots__ = ("_decoder", "_format", "_hold", "_relay", "_reply", "_start")
 
-    def __init__(self, reply: Reply, decoder: Decoder | None, relay: Relay, hold: bool) -> None:
+    def __init__(
+        self,
+        reply: Reply,
+        decoder: Decoder | None,
+        relay: Relay | Verbatim,
+        hold: bool,
+        written: Format,
+    ) -> None:
         self._reply = reply
+        self._format = written
         self._decoder = decoder
         self._relay = relay
         self._hold = hold
@@ -405,7 +453,7 @@ class _Beginning:
         begun = relay.content if self._hold else relay.begun
         if relay.error is not None and not begun:
             error = event_error(relay.error, self._reply.headers)
-            error.event = self._start
+            error.event, error.format = self._start, self._format
             raise error
         if begun:
             return True
