@@ -231,6 +231,13 @@ def test_a_prefix_of_litellms_leads_to_a_provider(model, params, expected):
     assert model.split("/", 1)[-1] == deployment.model
 
 
+def test_azure_by_responses_has_litellms_prefix():
+    base = "https://acme.openai.azure.com"
+    _, deployment = litellm("azure/responses/my-gpt", {}, api_key="k", api_base=base)
+
+    assert ("responses", "my-gpt") == (deployment.api, deployment.model)
+
+
 def test_gemini_on_vertex_has_a_project_and_a_location():
     _, deployment = litellm(
         "vertex_ai/gemini-3-pro", {}, vertex_project="p", vertex_location="europe-west1"

@@ -154,7 +154,7 @@ def test_azures_addresses(base, version, expected):
     ],
 )
 def test_openais_models_are_told_apart(base_model, members, expected):
-    body = sent(azure(base_model=base_model), members, model="my-deployment")
+    body = sent(azure(base_model=base_model, api="chat"), members, model="my-deployment")
 
     assert "my-deployment" == body["model"]
     found = {n: v for n, v in body.items() if n in ("max_completion_tokens", "reasoning_effort")}

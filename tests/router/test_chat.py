@@ -217,3 +217,39 @@ async def test_azure_by_a_token_that_is_renewed() -> None:
 
     assert (2, 3) == (entra.given, len(azure.requests))
     assert {None} == {request.header("api-key") for request in azure.requests}
+
+
+@pytest.mark.parametrize(
+    ("settings", "path"),
+    [
+        pytest.param({"base_model": "gpt-5.4"}, "/openai/v1/responses", id="by-the-model"),
+        pytest.param({"api": "responses"}, "/openai/v1/responses", id="by-the-setting"),
+        pytest.param(
+            {"api": "responses", "api_version": "2025-04-01-preview"},
+            "/openai/responses",
+            id="at-the-older-address",
+        ),
+    ],
+)
+async def test_azure_by_responses_reasons_beside_tools_and_gets_its_reasoning_back(
+    settings: dict[str, Any], path: str
+) -> None:
+    with FakeAzureOpenAI() as azure:
+        azure.answer(thinking("Hm.", then=tool_use("read", {"path": "a"})), text("Good day."))
+        at = {"provider": "azure_openai", "base_url": azure.url, "api_key": "fake-key"}
+        async with router_with({**at, "model": "mine", **settings}) as router:
+            first = await router.complete(model="opus", **HELLO, tools=[TOOL])
+            results = [{"type": "tool_result", "tool_use_id": first.tool_uses[0]["id"]}]
+            messages = [
+                *HELLO["messages"],
+                {"role": "assistant", "content": first.data["content"]},
+                {"role": "user", "content": results},
+            ]
+            second = await router.complete(
+                model="opus", max_tokens=64, messages=messages, tools=[TOOL]
+            )
+    assert "Good day." == second.text
+    assert [path, path] == [each.path for each in azure.requests]
+    sent = [each.json for each in azure.requests]
+    assert {"mine"} == {each["model"] for each in sent}
+    assert "reasoning" in [each.get("type") for each in sent[1]["input"]]

@@ -40,6 +40,8 @@ _OPENAI_BASES = ("OPENAI_BASE_URL", "OPENAI_API_BASE")
 _OPENAI_KEYS = ("OPENAI_API_KEY",)
 _GEMINI_KEYS = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
 _AZURE_BASES = ("AZURE_API_BASE", "AZURE_OPENAI_ENDPOINT")
+# `azure/responses/NAME`: a deployment that is asked by Responses.
+_BY_RESPONSES = "responses/"
 # Of Foundry alone: here it would be another resource's key.
 _FOUNDRYS_KEY = "AZURE_AI_API_KEY"
 
@@ -167,6 +169,8 @@ def _take_azure(given: Given) -> Taken:
         "scope": own.azure_scope or environ.get("AZURE_SCOPE") or None,
         **(proof if document.credentials else azure.with_placeholder(proof)),
     }
+    if given.model.startswith(_BY_RESPONSES):
+        settings |= {"api": "responses", "model": given.model.removeprefix(_BY_RESPONSES)}
     origins = {
         "base_url": given.base_at,
         "scope": given.place("azure_scope"),

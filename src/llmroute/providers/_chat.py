@@ -13,6 +13,7 @@ from llmroute.errors import InvalidRequestError
 from llmroute.messages.call import Call
 from llmroute.providers._base import Decoder, Deployment, UpstreamRequest, own_headers
 from llmroute.providers._openai_error import raised
+from llmroute.providers._responses import ResponsesDeployment
 from llmroute.providers._spoken import spoken_in, spoken_request
 from llmroute.translate.chat_dialect import ChatDialect
 from llmroute.translate.chat_request import chat_request
@@ -22,7 +23,14 @@ from llmroute.translate.openai_errors import OpenAIProblem
 from llmroute.translate.openai_models import EFFORTS, nearest_effort, traits
 from llmroute.wire.envelope import MALFORMED
 
-__all__ = ["chat_decoder", "chat_request_of", "chat_whole", "of_family", "openai_dialect"]
+__all__ = [
+    "chat_decoder",
+    "chat_request_of",
+    "chat_whole",
+    "of_family",
+    "openai_dialect",
+    "with_settings",
+]
 
 # From here on OpenAI's models take no tools in this format while they reason.
 _NO_TOOLS_WITH_REASONING = (5, 4)
@@ -88,6 +96,24 @@ def of_family(dialect: ChatDialect, call: Call, deployment: Deployment) -> ChatD
     whose = getattr(deployment, "vendor", "") or urlsplit(deployment.base_url or "").netloc
     family = f"{whose}/{call.model if '*' in model else model}"
     return dataclasses.replace(dialect, family=family)
+
+
+def with_settings(dialect: ChatDialect, call: Call, deployment: ResponsesDeployment) -> ChatDialect:
+    """Return a dialect of OpenAI's models, with what a deployment's settings say above it."""
+    dialect = dataclasses.replace(
+        dialect,
+        max_tokens_limit=deployment.max_tokens_limit or dialect.max_tokens_limit,
+        images=deployment.images,
+        documents=deployment.documents,
+        drop_members=dialect.drop_members | call.without,
+    )
+    if deployment.efforts is not None:
+        dialect = dataclasses.replace(
+            dialect,
+            effort_in=frozenset({"reasoning_effort"} if deployment.efforts else ()),
+            efforts={each: nearest_effort(each, deployment.efforts) for each in EFFORTS},
+        )
+    return of_family(dialect, call, deployment)
 
 
 def openai_dialect(title: str, provider: str, model: str) -> ChatDialect:

@@ -1,4 +1,4 @@
-"""OpenAI's models at Azure, by Chat Completions: at the newer address, or at a deployment's own.
+"""OpenAI's models at Azure: at the newer address, or at the one with a deployment's name in it.
 
 https://learn.microsoft.com/azure/ai-foundry/openai/reference and, for the address that needs no
 `api-version`, https://learn.microsoft.com/azure/ai-foundry/openai/api-version-lifecycle
@@ -14,21 +14,31 @@ from pydantic import Field, SecretStr
 
 from llmroute.errors import InvalidRequestError
 from llmroute.messages.call import Call
-from llmroute.providers._base import BaseUrl, Decoder, Provider, UpstreamRequest
+from llmroute.providers._base import BaseUrl, Decoder, Provider, UpstreamRequest, own_headers
 from llmroute.providers._chat import (
     chat_decoder,
     chat_request_of,
     chat_whole,
-    of_family,
     openai_dialect,
+    with_settings,
 )
 from llmroute.providers._entra import EntraDeployment
 from llmroute.providers._openai_error import openai_error
+from llmroute.providers._responses import (
+    ResponsesDeployment,
+    described,
+    refused_of_responses,
+    responses_decoder,
+    responses_request_of,
+    responses_whole,
+)
+from llmroute.providers._spoken import spoken_in
 from llmroute.translate.chat_dialect import ChatDialect
 
-__all__ = ["PROVIDER", "AzureOpenAIDeployment", "azure_chat_url"]
+__all__ = ["PROVIDER", "AzureOpenAIDeployment", "azure_chat_url", "azure_responses_url"]
 
 _PATH = "/chat/completions"
+_RESPONSES = "/responses"
 _DEPLOYMENTS = "/openai/deployments/"
 # The oldest one that everything sent here is known to.
 _CLASSIC_VERSION = "2024-10-21"
@@ -36,7 +46,7 @@ _CLASSIC_VERSION = "2024-10-21"
 _NEWER = frozenset({"v1", "preview", "latest"})
 
 
-class AzureOpenAIDeployment(EntraDeployment):
+class AzureOpenAIDeployment(ResponsesDeployment, EntraDeployment):
     """A deployment in Azure OpenAI; `model` is its name there.
 
     The credential is the first of: `auth_token`, `api_key`, `password`, `client_secret`,
@@ -44,6 +54,11 @@ class AzureOpenAIDeployment(EntraDeployment):
     """
 
     provider: Literal["azure_openai"] = "azure_openai"
+    api: Literal["chat", "responses"] | None = None
+    """How it is spoken to: by Chat Completions, or by Responses, in which a model may reason and
+    use tools, and gets its reasoning back.  Left out, by Responses at the newer address for models
+    that take no tools by the other while they reason (`gpt-5.4` and later), and else by Chat
+    Completions."""
     base_url: BaseUrl
     """The resource's address, `https://RESOURCE.openai.azure.com`, with or without `/openai/v1`
     or `/openai/deployments/NAME` at its end."""
@@ -59,14 +74,27 @@ class AzureOpenAIDeployment(EntraDeployment):
     """Members set in the body of every request as it is sent, in place of translated ones."""
     drop_members: list[str] = Field(default_factory=list)
     """Members of the translated body that are left out."""
-    max_tokens_limit: int | None = Field(None, gt=0)
-    """The longest answer in tokens that the model takes; a longer one that is asked for is
-    lowered to it. That of `base_model` if left out."""
     tools_effort: str | None = None
     """The `reasoning_effort` of requests that have tools, in place of any other; `none` for models
     that take no tools with another one, and are known to."""
     strict_tools: bool = False
     """Tools that are marked `strict` are sent so, with their schemas in OpenAI's strict mode."""
+
+
+def azure_responses_url(base: str, api_version: str | None) -> str:
+    """Return the endpoint of Responses, which no deployment has for its own.
+
+    >>> azure_responses_url("https://acme.openai.azure.com", None)
+    'https://acme.openai.azure.com/openai/v1/responses'
+    >>> azure_responses_url("https://acme.openai.azure.com", "2025-04-01-preview")
+    'https://acme.openai.azure.com/openai/responses?api-version=2025-04-01-preview'
+    """
+    root = base.removesuffix(_RESPONSES).removesuffix(_PATH).partition(_DEPLOYMENTS)[0]
+    root = root.removesuffix("/v1").removesuffix("/openai")
+    if api_version is None or api_version in _NEWER:
+        query = "" if api_version in (None, "v1") else f"?api-version={api_version}"
+        return f"{root}/openai/v1{_RESPONSES}{query}"
+    return f"{root}/openai{_RESPONSES}?api-version={api_version}"
 
 
 def azure_chat_url(base: str, api_version: str | None, deployment: str) -> str:
@@ -93,32 +121,72 @@ def azure_chat_url(base: str, api_version: str | None, deployment: str) -> str:
 
 
 def _dialect(call: Call, deployment: AzureOpenAIDeployment) -> ChatDialect:
-    name = deployment.base_model or deployment.model or call.model
-    dialect = openai_dialect("Azure OpenAI", deployment.provider, name)
+    dialect = openai_dialect("Azure OpenAI", deployment.provider, _known_as(call, deployment))
     tools_effort = deployment.tools_effort
     dialect = dataclasses.replace(
         dialect,
-        max_tokens_limit=deployment.max_tokens_limit or dialect.max_tokens_limit,
         tools_effort=dialect.tools_effort if tools_effort is None else tools_effort,
         strict_tools=deployment.strict_tools,
         drop_members=frozenset(deployment.drop_members),
         # The older address refuses members that came after its date.
         prompt_cache_key=deployment.api_version is None or deployment.api_version in _NEWER,
     )
-    return of_family(dialect, call, deployment)
+    return with_settings(dialect, call, deployment)
+
+
+def _by_chat(call: Call, deployment: AzureOpenAIDeployment) -> bool:
+    """Whether Chat Completions are spoken: Azure speaks both, and a caller may have."""
+    for written in ("chat", "responses"):
+        if spoken_in(call, written) is not None:
+            return written == "chat"
+    if deployment.api is not None:
+        return deployment.api == "chat"
+    is_newer = deployment.api_version is None or deployment.api_version in _NEWER
+    return not (is_newer and _DEPLOYMENTS not in deployment.base_url and _is_late(call, deployment))
+
+
+def _is_late(call: Call, deployment: AzureOpenAIDeployment) -> bool:
+    """Whether the model is known to take no tools by Chat Completions while it reasons."""
+    return bool(openai_dialect("", "", _known_as(call, deployment)).tools_effort)
+
+
+def _known_as(call: Call, deployment: AzureOpenAIDeployment) -> str:
+    return deployment.base_model or deployment.model or call.model
+
+
+def _family(deployment: AzureOpenAIDeployment) -> str:
+    """Reasoning is read in the resource where it was made."""
+    return urlsplit(deployment.base_url).netloc
 
 
 def _prepare(call: Call, deployment: AzureOpenAIDeployment, model: str) -> UpstreamRequest:
-    url = azure_chat_url(deployment.base_url, deployment.api_version, model)
-    return chat_request_of(call, deployment, model, url, _dialect(call, deployment))
+    if _by_chat(call, deployment):
+        url = azure_chat_url(deployment.base_url, deployment.api_version, model)
+        return chat_request_of(call, deployment, model, url, _dialect(call, deployment))
+    known = described(call, deployment, _known_as(call, deployment), _family(deployment))
+    urls = {"messages": azure_responses_url(deployment.base_url, deployment.api_version)}
+    headers = {b"content-type": b"application/json"} | own_headers(deployment)
+    return responses_request_of(call, deployment, known, urls, [*headers.items()], model)
 
 
 def _decoder(call: Call, deployment: AzureOpenAIDeployment) -> Decoder:
-    return chat_decoder(call, _dialect(call, deployment))
+    if _by_chat(call, deployment):
+        return chat_decoder(call, _dialect(call, deployment))
+    return responses_decoder(call, _family(deployment))
 
 
 def _whole(call: Call, deployment: AzureOpenAIDeployment, body: bytes) -> bytes:
-    return chat_whole(call, body, _dialect(call, deployment))
+    if _by_chat(call, deployment):
+        return chat_whole(call, body, _dialect(call, deployment))
+    return responses_whole(call, _family(deployment), body)
 
 
-PROVIDER = Provider("azure_openai", AzureOpenAIDeployment, _prepare, openai_error, _decoder, _whole)
+PROVIDER = Provider(
+    "azure_openai",
+    AzureOpenAIDeployment,
+    _prepare,
+    openai_error,
+    _decoder,
+    _whole,
+    refused=refused_of_responses,
+)

@@ -240,8 +240,9 @@ class Target:
                 body = b"" if compressed else await _read(reply, _LARGEST_ERROR)
                 body = self._masked(body)
                 refusal = provider.error(reply.status, reply.headers, body)
-                self._learn(call, model, refusal)
-                if request.format != "messages":
+                if request.format == "messages":
+                    self._learn(call, model, refusal)
+                else:
                     refusal.body, refusal.format = body, request.format
                 raise refusal
             if compressed:

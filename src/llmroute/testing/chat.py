@@ -12,9 +12,10 @@ import msgspec
 
 from llmroute.testing._chat_body import problem_with
 from llmroute.testing._chat_chunks import as_chunk, chunks, completion
+from llmroute.testing._openai_body import complaint_about
 from llmroute.testing.answer import Answer, Document, Error, Message, Raw, Request, Script, Stream
 from llmroute.testing.foundry import azure_error
-from llmroute.testing.openai import openai_error
+from llmroute.testing.openai import FakeOpenAI, openai_error
 from llmroute.testing.received import Received
 from llmroute.testing.upstream import FakeUpstream
 
@@ -22,6 +23,8 @@ __all__ = ["FakeAzureOpenAI", "FakeChat", "chat_chunks"]
 
 _CLASSIC = "/openai/deployments/"
 _NEWER = "/openai/v1/chat/completions"
+# By path, whether a version must be named.
+_RESPONSES = {"/openai/v1/responses": False, "/openai/responses": True}
 _PATH = "/chat/completions"
 
 
@@ -123,7 +126,8 @@ class FakeChat(FakeUpstream):
 class FakeAzureOpenAI(FakeChat):
     """Azure OpenAI on 127.0.0.1, at both of its addresses.
 
-    It takes its key as `api-key`, and tokens that a `FakeEntra` has given.
+    It takes its key as `api-key`, and tokens that a `FakeEntra` has given.  Responses are answered
+    as by a `FakeOpenAI`.
 
     Attributes:
         deployments: The names that can be asked for; any if `None`.
@@ -150,6 +154,7 @@ class FakeAzureOpenAI(FakeChat):
         """
         super().__init__(port=port, api_key=api_key, keep=keep)
         self._prefix = ""
+        self._openai = FakeOpenAI()
         self.deployments = deployments
         self.tokens: dict[str, float] = {}
         self._clock = clock
@@ -159,6 +164,9 @@ class FakeAzureOpenAI(FakeChat):
         if received.path.startswith(_CLASSIC) and received.path.endswith(_PATH):
             name = unquote(received.path.removeprefix(_CLASSIC).removesuffix(_PATH))
             if "api-version=" not in received.query:
+                return azure_error(404, "Resource not found")
+        elif received.path in _RESPONSES:
+            if _RESPONSES[received.path] and "api-version=" not in received.query:
                 return azure_error(404, "Resource not found")
         elif received.path != _NEWER:
             return azure_error(404, "Resource not found")
@@ -175,3 +183,16 @@ class FakeAzureOpenAI(FakeChat):
                 code="DeploymentNotFound",
             )
         return self._of_body(received)
+
+    def _of_body(self, received: Received) -> Answer | None:
+        if received.path not in _RESPONSES:
+            return super()._of_body(received)
+        wrong = complaint_about(received.json, self._openai.reasoning, counting=False)
+        if wrong is None:
+            return None
+        return openai_error(400, wrong.message, code=wrong.code, param=wrong.param)
+
+    def _scripted(self, answer: Answer, request: Request) -> Script:
+        if request.path in _RESPONSES:
+            return self._openai.worded(answer, request).script(request)
+        return super()._scripted(answer, request)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
 import msgspec
 
+from llmroute.testing._events import frame
 from llmroute.testing._openai_body import complaint_about
 from llmroute.testing._openai_events import events, response
 from llmroute.testing.answer import Answer, Document, Error, Message, Request, Script, Stream
@@ -110,6 +112,10 @@ class FakeOpenAI(FakeUpstream):
         return openai_error(400, wrong.message, code=wrong.code, param=wrong.param)
 
     def _scripted(self, answer: Answer, request: Request) -> Script:
+        return self.worded(answer, request).script(request)
+
+    def worded(self, answer: Answer, request: Request) -> Answer:
+        """Return an answer in the words of Responses."""
         match answer.content:
             case Message(members, deltas):
                 self._responses += 1
@@ -117,9 +123,23 @@ class FakeOpenAI(FakeUpstream):
                 self.reasoning |= reasoning
                 content: Stream | Document = Document(msgspec.json.encode(made))
                 if request.stream:
-                    content = Stream(tuple(events(made, deltas)))
-                answer = replace(answer, content=content)
+                    content = Stream(_failing(events(made, deltas), answer.fails_after))
+                answer = replace(answer, content=content, _failure=None)
             case Error(described):
                 said: dict[str, Any] = {**described, "code": None, "param": None}
                 answer = replace(answer, content=Document(msgspec.json.encode({"error": said})))
-        return answer.script(request)
+        return answer
+
+
+def _failing(given: Iterable[bytes], count: int | None) -> tuple[bytes, ...]:
+    """End a stream after so many events with one that is an error."""
+    frames = tuple(given)
+    if count is None:
+        return frames
+    described = {
+        "type": "server_error",
+        "code": "server_is_overloaded",
+        "message": "Overloaded",
+        "param": None,
+    }
+    return (*frames[:count], frame({"type": "error", "sequence_number": count, "error": described}))
