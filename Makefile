@@ -15,11 +15,11 @@ pip := $(PYTHON) -m pip --python $(bin)/python --disable-pip-version-check --qui
 compile := $(bin)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--upgrade --no-annotate --no-header --no-emit-index-url --no-emit-find-links
 
-.PHONY: help demo test check format coverage bench bench-quick simulate chaos test-claude test-redis docs lock clean
+.PHONY: help demo test check format coverage bench bench-quick simulate chaos test-claude test-clients test-real test-redis docs lock clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
-	@echo 'also: check format coverage bench bench-quick simulate chaos test-claude test-redis docs lock clean'
+	@echo 'also: check format coverage bench bench-quick simulate chaos test-claude test-clients test-real test-redis docs lock clean'
 
 # One environment grows: the test requirements hold the run-time ones at the same versions.
 $(VENV)/python.stamp:
@@ -61,7 +61,26 @@ coverage: $(VENV)/test.stamp
 # The real client, from npm, against a fake upstream; never part of `make test`.
 test-claude: $(VENV)/test.stamp
 	$(bin)/python tests/claude/install.py
-	$(bin)/python -m pytest -m claude tests/claude $(ARGS)
+	$(bin)/python -m pytest -m claude -n 3 tests/claude $(ARGS)
+
+# Other people's clients, in an environment of their own, which is no part of the tests' one.
+$(VENV)/clients.stamp: requirements/clients.txt $(VENV)/python.stamp
+	$(PYTHON) -m venv --clear --without-pip $(VENV)/clients
+	$(PYTHON) -m pip --python $(VENV)/clients/bin/python --disable-pip-version-check --quiet \
+		install --require-hashes --requirement requirements/clients.txt
+	@touch $@
+
+# They run against the proxy, with fake upstreams behind it; never part of `make test`.
+test-clients: $(VENV)/test.stamp $(VENV)/clients.stamp
+	$(bin)/python tests/clients/install.py
+	$(bin)/python -m pytest -m clients tests/clients $(ARGS)
+
+# A real model server, llama.cpp's: built from source once, which takes some ten minutes on two cores,
+# cmake and a C++ compiler; its model is made by the tests.  Never part of `make test`.
+test-real: $(VENV)/test.stamp
+	$(PYTHON) tests/real/install.py
+	$(bin)/python tests/claude/install.py
+	$(bin)/python -m pytest -m real tests/real $(ARGS)
 
 # Answers broken in every way and at a sample of places, on real sockets; ALL=1 at every byte, which
 # takes minutes.  Never part of `make test`.
@@ -82,15 +101,17 @@ bench-quick: $(VENV)/test.stamp
 simulate: $(VENV)/test.stamp
 	$(bin)/python -m bench.simulate $(ARGS)
 
-# The generated reference: settings and commands.
+# The generated reference: settings, commands, and what the tests prove.
 docs: $(VENV)/test.stamp
 	$(bin)/python -m llmroute_cli.reference docs/reference
+	$(bin)/python -m tests.claude.what_works docs/reference
 
 # Pin anew.  The files name no index, so they install from whichever one pip is set to.
 lock: $(VENV)/test.stamp
 	$(compile) --extra proxy pyproject.toml requirements/build.in -o requirements/run.txt
 	$(compile) --all-extras pyproject.toml requirements/build.in requirements/test.in \
 		-o requirements/test.txt
+	$(compile) requirements/clients.in -o requirements/clients.txt
 
 clean:
 	rm -rf $(VENV) build dist .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -37,6 +37,7 @@ FLOORS = {
     "router": Floor(9, 8),
     "testing": Floor(9, 8),
     "sync": Floor(10, 9),
+    "openai_format": Floor(10, 9),
     "asgi": Floor(10, 9),
     "": Floor(10, 10),  # llmroute/__init__.py, the public face
 }

@@ -25,11 +25,12 @@ def keys():
         pytest.param((b"authorization", OURS), id="no-scheme"),
         pytest.param((b"x-api-key", OURS), id="api-key"),
         pytest.param((b"x-api-key", b"Bearer " + OURS), id="api-key-as-bearer"),
+        pytest.param((b"api-key", OURS), id="azures"),
         pytest.param((b"x-litellm-api-key", OURS), id="litellm"),
         pytest.param((b"x-litellm-api-key", b"Bearer " + OURS), id="litellm-as-bearer"),
     ],
 )
-def test_a_key_of_ours_lets_in_by_any_of_three_headers(header):
+def test_a_key_of_ours_lets_in_by_any_of_four_headers(header):
     assert Caller("master", []) == keys().authenticate([(b"accept", b"*/*"), header])
 
 
@@ -49,6 +50,7 @@ def test_a_key_of_ours_lets_in_by_any_of_three_headers(header):
         pytest.param(
             [(b"x-api-key", OURS), (b"x-litellm-api-key", b"sk-other")], [], id="litellms-is-ours"
         ),
+        pytest.param([(b"x-api-key", OURS), (b"api-key", b"sk-other")], [], id="azures-is-ours"),
         pytest.param([(b"x-api-key", OURS), (b"authorization", b"")], [], id="an-empty-one"),
         pytest.param(
             [(b"authorization", b"AWS4-HMAC-SHA256 Credential=A"), (b"x-api-key", OURS)],

@@ -1,5 +1,6 @@
 """What is released: the metadata, the wheel, and the pinned requirements."""
 
+import json
 import re
 import subprocess
 import sys
@@ -109,6 +110,15 @@ def test_requirements_name_no_index(path):
     text = path.read_text("utf-8")
 
     assert [] == re.findall(r"://|index-url|find-links|trusted-host", text)
+
+
+def test_packages_from_npm_are_hashed_and_name_no_registry():
+    lock = json.loads((ROOT / "tests" / "clients" / "package-lock.json").read_text("utf-8"))
+    members = {name: package for name, package in lock["packages"].items() if name}
+
+    assert len(members) > 9
+    assert set() == {name for name in members if "integrity" not in members[name]}
+    assert set() == {name for name in members if "resolved" in members[name]}
 
 
 def test_everything_the_proxy_needs_is_pinned():

@@ -1,8 +1,8 @@
 """llmroute: one alias, many providers, every byte.
 
 `Router` sends Messages requests to the deployments that a configuration names; `llmroute.sync` has
-the same without an event loop, `llmroute.asgi` serves it over HTTP, and `llmroute.testing` has an
-upstream for tests.
+the same without an event loop, `llmroute.openai_format` takes Chat Completions requests for it,
+`llmroute.asgi` serves it over HTTP, and `llmroute.testing` has an upstream for tests.
 """
 
 from __future__ import annotations

@@ -16,8 +16,11 @@ from llmroute.wire.headers import Headers
 
 __all__ = ["Caller", "Keys"]
 
-# `x-litellm-api-key` comes first: a client that uses it keeps the other two for the upstream.
-_HEADERS = (b"x-litellm-api-key", b"authorization", b"x-api-key")
+# `x-litellm-api-key` comes first: a client that uses it keeps the others for the upstream.
+_HEADERS = (b"x-litellm-api-key", b"authorization", b"x-api-key", b"api-key")
+# No deployment that forwards its caller's own credential takes it in one of these: the last is how
+# clients of Azure OpenAI present a key.
+_OURS_ALONE = (b"x-litellm-api-key", b"api-key")
 
 
 class Caller(NamedTuple):
@@ -51,8 +54,8 @@ class Keys:
     def authenticate(self, headers: Headers) -> Caller:
         """Return who is calling.
 
-        A key may come as `Authorization: Bearer`, `x-api-key` or `x-litellm-api-key`; one that is
-        ours is enough.  Comparing takes the same time whatever is presented.
+        A key may come as `Authorization: Bearer`, `x-api-key`, `api-key` or `x-litellm-api-key`;
+        one that is ours is enough.  Comparing takes the same time whatever is presented.
 
         Raises:
             UnauthorizedError: No key was presented, or none that is known.
@@ -62,7 +65,7 @@ class Keys:
         presented = [header for header in headers if header[0] in _HEADERS and _holds_one(header)]
         if self._master is None:
             _stay_local(headers)
-            return Caller("local", [h for h in presented if h[0] != b"x-litellm-api-key"])
+            return Caller("local", [h for h in presented if h[0] not in _OURS_ALONE])
         ours = [self.is_ours(header) for header in presented]
         if not any(ours):
             raise UnauthorizedError(_REFUSED if presented else _MISSING)
@@ -71,7 +74,7 @@ class Keys:
             [
                 header
                 for header, own in zip(presented, ours, strict=True)
-                if not own and header[0] != b"x-litellm-api-key"
+                if not own and header[0] not in _OURS_ALONE
             ],
         )
 

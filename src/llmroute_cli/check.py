@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,6 +28,7 @@ from llmroute.messages.catalog import CLAUDE, facts
 from llmroute.platforms.generations import generation_of
 from llmroute.providers import PROVIDERS, BridgedDeployment, Deployment
 from llmroute.providers.anthropic import DEFAULT_BASE_URL
+from llmroute.router.reviewers import NOBODY, judges
 from llmroute.routing.aliases import Aliases
 from llmroute_cli import table
 from llmroute_cli.client_request import client_request
@@ -64,6 +65,8 @@ def check(path: Path | None, *, live: bool) -> None:
             model = deployment.model or "(as asked)"
             rows.append((alias, name, deployment.provider, model, where))
     table.show(("alias", "deployment", "provider", "model", "address"), rows)
+    for line in _auto_mode(config):
+        typer.echo(line)
     if live:
         typer.echo()
         results = anyio.run(_try_all, config)
@@ -78,6 +81,19 @@ def check(path: Path | None, *, live: bool) -> None:
             )
         if not all(result.is_good for result in results):
             raise typer.Exit(1)
+
+
+def _auto_mode(config: Config) -> Iterator[str]:
+    """Say who judges tool calls where upstreams do not, or cannot be relied on to."""
+    found = judges(config)
+    if found:
+        yield ""
+    for classifier, names in found.items():
+        aliases = ", ".join(names)
+        if classifier == NOBODY:
+            yield f"auto mode: there is no classifier for the tool calls of {aliases}"
+        else:
+            yield f"auto mode: {classifier} judges the tool calls of {aliases}"
 
 
 class Result(NamedTuple):

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from llmroute_cli.configuration import fail
-from llmroute_cli.env import NO_KEY, SETTINGS
+from llmroute_cli.env import NO_KEY, settings
 from llmroute_cli.running import Running, running
 
 __all__ = ["claude"]
@@ -44,7 +44,7 @@ def claude(path: Path | None, url: str | None, arguments: Sequence[str]) -> None
     environ |= {
         "ANTHROPIC_BASE_URL": proxy.url,
         "ANTHROPIC_AUTH_TOKEN": proxy.key or NO_KEY,
-        **SETTINGS,
+        **settings(proxy),
     }
     sys.stdout.flush()
     os.execve(program, [program, *arguments], environ)  # noqa: S606 - no shell is wanted

@@ -115,6 +115,8 @@ def _lines(each: Prospect, explanation: Explanation, *, whole: bool) -> Iterator
     yield ""
     if each.changes is not None:
         yield from _changes(each.changes)
+    if each.reviewed_by:
+        yield f"auto mode  tool calls are judged by {each.reviewed_by}"
     if explanation.endpoint == "count_tokens":
         yield "cost     nothing, as counting is free"
     else:
@@ -198,4 +200,5 @@ def _plain_prospect(each: Prospect) -> dict[str, Any]:
         "body": msgspec.Raw(each.body) if each.body else None,
         "changes": each.changes and each.changes._asdict(),
         "cost": each.cost and each.cost._asdict(),
+        "reviewed_by": each.reviewed_by,
     }

@@ -142,7 +142,8 @@ def check(
 ) -> None:
     """Check the configuration, and with --live every deployment.
 
-    Prints every problem at once, or a table of what it says.
+    Prints every problem at once, or a table of what it says, and who judges tool calls in auto
+    mode where the upstream does not.
 
     With --live there are two more tables: how each deployment answered, and what of a request of
     Claude Code's it does not get to see, because its platform is known to refuse it or has just
@@ -292,6 +293,9 @@ def env(
     """Print the environment that Claude Code needs.
 
     In bash: eval "$(llmroute env)"
+
+    If nobody judges the tool calls of an alias, that has Claude Code check them itself in auto
+    mode, and stderr says so.
     """
     from llmroute_cli.env import env as command
 

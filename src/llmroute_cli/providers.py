@@ -59,7 +59,7 @@ _CLOUDS = (
         "bedrock",
         "Amazon Bedrock",
         "https://bedrock-runtime.REGION.amazonaws.com",
-        MESSAGES,
+        f"{MESSAGES}, Converse",
         native=True,
         keys=("AWS_BEARER_TOKEN_BEDROCK",),
     ),

@@ -165,6 +165,9 @@ def _native() -> Iterator[str]:
     yield "### `aliases.NAME.hedge`\n"
     yield "For short calls that are not streamed, and where another deployment could answer.\n"
     yield from _table(alias["properties"]["hedge"])
+    yield "### `aliases.NAME.safeguards`\n"
+    yield "For Claude Code's auto mode; in `routing` the same settings hold for every alias.\n"
+    yield from _table(alias["properties"]["safeguards"])
     yield "### `routing`\n"
     yield from _table(top["routing"])
     yield "### `routing.errors.NAME`\n"

@@ -23,12 +23,14 @@ class Running(NamedTuple):
         key: Its master key; `None` where there is none or it is not known.
         variable: The environment variable that holds the key, if one does.
         is_open: Whether it wants no key, as far as can be known here.
+        config: What it serves; `None` where that is not known here.
     """
 
     url: str
     key: str | None
     variable: str | None
     is_open: bool
+    config: Config | None = None
 
 
 def running(path: Path | None, url: str | None) -> Running:
@@ -53,6 +55,7 @@ def running(path: Path | None, url: str | None) -> Running:
         key,
         key_variable(config, os.environ),
         key is None,
+        config,
     )
 
 

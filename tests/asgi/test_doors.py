@@ -116,7 +116,8 @@ def test_hello_is_answered(gateway: Gateway) -> None:
 
 
 def test_the_list_of_models_is_what_claude_codes_discovery_reads(gateway: Gateway) -> None:
-    answer = gateway.http.get("/v1/models?limit=1000").json()
+    version = {"anthropic-version": "2023-06-01"}
+    answer = gateway.http.get("/v1/models?limit=1000", headers=version).json()
 
     by_id = {model["id"]: model for model in answer["data"]}
     assert "claude-opus-5-5" in by_id

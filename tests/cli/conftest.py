@@ -41,6 +41,30 @@ def config_file(tmp_path, upstream):
 
 
 @pytest.fixture
+def other_models(tmp_path):
+    """Write a configuration with a model that is no Claude, and perhaps a judge of its tool calls.
+
+    Nothing is sent to them.
+    """
+
+    def write(classifier=None, **server):
+        settings = {
+            "deployments": {
+                "claude": {"provider": "anthropic", "api_key": UPSTREAM_KEY},
+                "gpt": {"provider": "openai", "model": "gpt-6", "api_key": UPSTREAM_KEY},
+            },
+            "aliases": {"claude-*": "claude", "gpt": "gpt"},
+            "routing": {"safeguards": {"classifier": classifier}} if classifier else {},
+            "server": {"master_key": MASTER_KEY, **server},
+        }
+        path = tmp_path / "other.yaml"
+        path.write_text(json.dumps(settings))
+        return path
+
+    return write
+
+
+@pytest.fixture
 def programs():
     """Collect the programs of a test, to be ended with it."""
     started = []

@@ -19,6 +19,25 @@ def test_a_good_configuration_is_shown(invoke, config_file, upstream):
     assert ["fast", "small", "anthropic", "claude-haiku-4-5", upstream.url] in rows(done.stdout)
 
 
+@pytest.mark.parametrize(
+    ("classifier", "line"),
+    [
+        pytest.param(None, "there is no classifier for the tool calls of gpt", id="nobody"),
+        pytest.param(
+            "claude-haiku-5-5", "claude-haiku-5-5 judges the tool calls of gpt", id="judged"
+        ),
+    ],
+)
+def test_it_says_who_judges_tool_calls_in_auto_mode(invoke, other_models, classifier, line):
+    done = invoke("check", "--config", other_models(classifier))
+
+    assert f"auto mode: {line}" == done.stdout.splitlines()[-1]
+
+
+def test_of_claude_alone_nothing_is_said_of_auto_mode(invoke, config_file):
+    assert "auto mode" not in invoke("check", "--config", config_file()).output
+
+
 def test_no_key_is_shown(invoke, config_file):
     done = invoke("check", "--live", "--config", config_file())
 

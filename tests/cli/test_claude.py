@@ -97,6 +97,21 @@ def test_the_configuration_says_where_the_proxy_is(run, serve, config_file, clau
     assert MASTER_KEY == environ["ANTHROPIC_AUTH_TOKEN"]
 
 
+@pytest.mark.parametrize(
+    ("classifier", "expected"),
+    [pytest.param(None, "0", id="nobody"), pytest.param("claude-haiku-5-5", None, id="judged")],
+)
+def test_it_checks_itself_where_nobody_judges_tool_calls(
+    run, serve, other_models, claude, classifier, expected
+):
+    proxy = serve()
+
+    program = run("claude", "--config", other_models(classifier, port=proxy.port), **claude)
+    _, environ = started(program)
+
+    assert expected == environ.get("CLAUDE_CODE_AUTO_MODE_SERVER")
+
+
 def test_a_proxy_without_a_key_is_given_any(run, serve, config_file, claude):
     proxy = serve(master_key=None)
 

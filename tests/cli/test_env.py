@@ -168,3 +168,17 @@ def test_a_shell_that_evaluates_it_has_the_key(invoke, config_file, monkeypatch,
     )
 
     assert KEY == done.stdout
+
+
+def test_where_nobody_judges_tool_calls_the_client_is_told_to_do_so(invoke, other_models):
+    done = invoke("env", "--config", other_models(), "--shell", "bash")
+
+    assert "export CLAUDE_CODE_AUTO_MODE_SERVER=0" == done.stdout.splitlines()[-1]
+    assert "auto mode: there is no classifier for the tool calls of gpt," in done.stderr
+
+
+def test_where_a_classifier_judges_them_the_client_is_told_nothing(invoke, other_models):
+    done = invoke("env", "--config", other_models("claude-haiku-5-5"))
+
+    assert "AUTO_MODE" not in done.stdout
+    assert "auto mode" not in done.stderr

@@ -227,3 +227,19 @@ def test_a_file_that_is_not_there_is_an_exit_status(invoke, two, tmp_path):
 
     assert 2 == done.exit_code
     assert "No such file" in done.stderr
+
+
+def test_it_says_who_would_judge_the_tool_calls(invoke, file, other_models):
+    asking = {**HELLO, "model": "gpt", "safeguards": [{"type": "dangerous_tool_use"}]}
+    command = ("explain", file(asking), "--config", other_models("claude-haiku-5-5"))
+    line = "  auto mode  tool calls are judged by claude-haiku-5-5, within 20 s"
+
+    assert line in invoke(*command).stdout.splitlines()
+    (deployment,) = json.loads(invoke(*command, "--json").stdout)["deployments"]
+    assert "claude-haiku-5-5, within 20 s" == deployment["reviewed_by"]
+
+
+def test_it_says_nothing_of_that_where_it_is_not_asked_for(invoke, file, other_models):
+    done = invoke("explain", file({**HELLO, "model": "gpt"}), "--config", other_models())
+
+    assert "auto mode" not in done.stdout

@@ -1,15 +1,20 @@
 """Bedrock in both dialects: where the region, the keys and the address come from."""
 
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
 from llmroute.config import load_dict, load_file
 from llmroute.errors import ConfigError
+from llmroute.messages.call import Call
+from llmroute.providers.bedrock import PROVIDER
+from llmroute.wire.envelope import Envelope
 
 QUICKSTART = Path(__file__).parent / "quickstart" / "bedrock.yaml"
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIA1", "AWS_SECRET_ACCESS_KEY": "s-1"}
 PROFILE = "arn:aws:bedrock:eu-west-1:123456789012:application-inference-profile/abc"
+ARN = "arn:aws:bedrock:us-east-1:123456789012"
 ROLE = "arn:aws:iam::123456789012:role/gateway"
 
 
@@ -50,7 +55,6 @@ def test_the_quickstart_loads_as_it_is():
     config = load_file(QUICKSTART, {**KEYS, "LITELLM_MASTER_KEY": "sk-1234567890"})
 
     keys = {
-        "surface": "invoke",
         "access_key_id": "AKIA1",
         "secret_access_key": "s-1",
         "region": "us-east-1",
@@ -175,7 +179,6 @@ def test_what_is_missing_is_a_problem(settings, expected):
 
 def test_each_of_litellms_settings_has_its_place():
     assert {
-        "surface": "invoke",
         "model": "us.anthropic.claude-opus-5-5",
         "region": "us-east-1",
         "access_key_id": "AKIA1",
@@ -229,7 +232,6 @@ def test_what_is_not_given_is_taken_from_litellms_variables():
     }
 
     assert {
-        "surface": "invoke",
         "model": "us.anthropic.claude-opus-5-5",
         "region": "us-east-1",
         "access_key_id": "AKIA1",
@@ -364,19 +366,82 @@ def test_each_oidc_name_of_litellms_is_a_web_identity(token):
     ("model", "expected"),
     [
         pytest.param(
-            "bedrock/converse/anthropic.claude-x",
-            "names a route that is not part of this version of llmroute; leave it out for Claude",
-            id="converse",
+            "bedrock/agent/ABC/DEF",
+            "names a route that is not part of this version of llmroute; leave it out",
+            id="agent",
         ),
         pytest.param(
-            "bedrock/meta.llama3-70b-instruct-v1:0",
-            "is no Claude model; no other is served from Bedrock in this version of llmroute",
-            id="llama",
+            "bedrock/mantle/meta.llama3-70b-instruct-v1:0",
+            "is no Claude model; this route has no other",
+            id="mantle",
+        ),
+        pytest.param(
+            "bedrock/claude_platform/nova-pro",
+            "is no Claude model; this route has no other",
+            id="platform",
+        ),
+        pytest.param(
+            "bedrock/amazon.titan-embed-text-v2:0", "is no model for conversations", id="embedding"
+        ),
+        pytest.param(
+            "bedrock/nova-pro",
+            "is no id of a model at Bedrock: it begins with a vendor's name, amazon. for one",
+            id="no-vendor",
         ),
     ],
 )
 def test_what_is_not_served_is_a_problem(model, expected):
     assert [("model", expected)] == problems(litellm, model=model)
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        pytest.param("bedrock/us.amazon.nova-pro-v1:0", "amazon.nova-pro-v1:0/converse", id="nova"),
+        pytest.param(
+            "bedrock/converse/us.amazon.nova-pro-v1:0", "amazon.nova-pro-v1:0/converse", id="route"
+        ),
+        pytest.param(
+            "bedrock/converse/us-east-1/meta.llama3-3-70b-instruct-v1:0",
+            "meta.llama3-3-70b-instruct-v1:0/converse",
+            id="region",
+        ),
+        pytest.param(
+            "bedrock/invoke/qwen.qwen3-32b-v1:0", "qwen.qwen3-32b-v1:0/converse", id="own"
+        ),
+        pytest.param(
+            f"bedrock/llama/{ARN}:imported-model/abc", "imported-model/abc/converse", id="imported"
+        ),
+        pytest.param(
+            f"bedrock/{ARN}:inference-profile/us.amazon.nova-lite-v1:0",
+            "amazon.nova-lite-v1:0/converse",
+            id="profile",
+        ),
+        pytest.param("bedrock/anthropic.claude-x", "anthropic.claude-x/invoke", id="claude"),
+        pytest.param("bedrock/converse/anthropic.claude-x", "anthropic.claude-x/invoke", id="same"),
+        pytest.param(f"bedrock/{PROFILE}", "inference-profile/abc/invoke", id="opaque"),
+        pytest.param(
+            f"bedrock/converse/{PROFILE}", "inference-profile/abc/converse", id="opaque-route"
+        ),
+    ],
+)
+def test_which_way_a_model_is_spoken_to_is_told_by_its_name(model, expected):
+    deployment = litellm(model=model, aws_region_name="us-east-1").deployments["a"]
+    call = Call(Envelope.of({"model": "a", "max_tokens": 9, "messages": []}), "a")
+
+    url = PROVIDER.prepare(call, deployment, deployment.model).url
+
+    assert unquote(url).endswith(expected)
+
+
+def test_the_longest_answer_of_a_model_that_is_no_claude_is_told_by_its_info():
+    entry = {
+        "model_name": "a",
+        "litellm_params": {"model": "bedrock/mistral.x-v1:0", "aws_region_name": "us-east-1"},
+        "model_info": {"max_output_tokens": 4096},
+    }
+
+    assert 4096 == load_dict({"model_list": [entry]}, {}).deployments["a"].max_tokens_limit
 
 
 def test_slips_in_litellms_settings_show():

@@ -309,12 +309,6 @@ def test_an_azure_key_of_foundrys_is_not_azure_openais():
         pytest.param(
             "grok/x", {"api_key": "k"}, "model: no provider is named 'grok'", id="no-prefix"
         ),
-        pytest.param(
-            "bedrock/meta.llama4",
-            {"aws_region_name": "us-east-1"},
-            "model: is no Claude model; no other is served from Bedrock",
-            id="bedrock",
-        ),
     ],
 )
 def test_what_is_wrong_with_an_entry_stands_at_its_place(model, params, expected):

@@ -1,13 +1,15 @@
 """An estimate of tokens errs high."""
 
 import base64
+import json
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from llmroute.errors import InvalidRequestError
-from llmroute.messages.estimate import estimate
+from llmroute.messages.estimate import at_least, estimate, measure, vocabulary_of
 from llmroute.wire.envelope import Envelope
 
 ENGLISH = "It was a bright cold day in April, and the clocks were striking thirteen. " * 20
@@ -138,4 +140,113 @@ def test_deep_nesting_is_counted_or_refused(depth):
 
 def test_a_member_that_cannot_be_read_is_refused():
     with pytest.raises(InvalidRequestError):
-        estimate(Envelope.parse(b'{"messages":"\xff"}'))
+        estimate(Envelope.parse(b'{"messages":"\\u00e9\xff"}'))
+
+
+CORPUS = json.loads((Path(__file__).parent / "token_corpus.json").read_text("utf-8"))
+CAPTURES = Path(__file__).parents[1] / "platforms" / "captures"
+# One whose tokens nobody has measured is taken to make as many as any.
+MODELS = {"o200k": "gpt-5.2", "cl100k": "some-model", "digitwise": "qwen3-coder-plus"}
+
+
+@pytest.mark.parametrize("vocabulary", MODELS)
+@pytest.mark.parametrize("text", [pytest.param(t, id=t["name"]) for t in CORPUS["texts"]])
+def test_no_text_is_estimated_at_less_than_its_tokens(text, vocabulary):
+    # Long, so that what is added for a message and its members' names does not make up for it.
+    measured = measure(said(text["text"] * 20))
+
+    assert measured.tokens(vocabulary_of(MODELS[vocabulary])) >= 0.95 * 20 * text[vocabulary]
+
+
+@pytest.mark.parametrize("name", CORPUS["captures"])
+def test_no_request_of_claude_codes_is_estimated_at_less_than_its_tokens(name):
+    requests = json.loads((CAPTURES / name).read_text("utf-8"))
+    for request, tokens in zip(requests, CORPUS["captures"][name], strict=True):
+        assert estimate(request["body"], vocabulary_of("some-model")) >= tokens
+
+
+def test_prose_and_code_are_not_estimated_far_too_high():
+    usual = {"english", "markdown", "python", "typescript", "rust", "html", "sql", "diff", "yaml"}
+    for text in CORPUS["texts"]:
+        if text["name"] in usual:
+            measured = measure(said(text["text"] * 20))
+            assert measured.tokens(vocabulary_of("gpt-5.2")) <= 1.4 * 20 * text["o200k"]
+
+
+@pytest.mark.parametrize("text", [pytest.param(t, id=t["name"]) for t in CORPUS["texts"]])
+def test_what_a_request_surely_has_is_never_more_than_any_vocabulary_makes_of_it(text):
+    least = min(text[vocabulary] for vocabulary in MODELS)
+    blocks = [{"type": "text", "text": text["text"]}]
+    result = {"type": "tool_result", "tool_use_id": "toolu_1", "content": blocks}
+    for content in (text["text"], blocks, [result]):
+        assert at_least(said(content)) <= least
+
+
+def test_what_a_request_surely_has_is_most_of_what_english_comes_to():
+    text = next(t for t in CORPUS["texts"] if t["name"] == "english")
+
+    assert at_least(said(text["text"])) >= 0.8 * text["cl100k"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(said([{"type": "thinking", "thinking": "a b c"}]), id="thinking"),
+        pytest.param(said([IMAGE]), id="image"),
+        pytest.param(
+            {"tools": [{"name": "a", "description": "b c d", "defer_loading": True}]}, id="deferred"
+        ),
+        pytest.param(
+            {"system": "x-anthropic-billing-header: cc_version=2; a=b;"}, id="attribution"
+        ),
+        pytest.param({"messages": "a b c", "tools": {"a": "b c"}, "system": 7}, id="odd"),
+        pytest.param(
+            {
+                "messages": [
+                    {"role": "user", "content": "a b c d"},
+                    {"role": "assistant", "content": [{"type": "compaction", "content": "a b"}]},
+                ]
+            },
+            id="what-was-compacted",
+        ),
+    ],
+)
+def test_what_not_every_upstream_is_sent_is_not_sure(body):
+    assert at_least(body) <= 3
+
+
+def test_signatures_of_thinking_are_no_tokens():
+    thinking = {"type": "thinking", "thinking": "Let me look.", "signature": "Ab3/" * 5_000}
+    tool = {"type": "tool_use", "id": "t", "name": "n", "input": {"signature": ["a b c"] * 100}}
+
+    assert estimate(Envelope.of(said([thinking]))) < 100
+    assert estimate(Envelope.of(said([tool]))) > 300
+
+
+@pytest.mark.parametrize(
+    ("model", "times", "digit"),
+    [
+        ("claude-opus-5-5", 1.3, 1.22),
+        ("us.anthropic.claude-opus-4-8-v1:0", 1.3, 1.22),
+        ("claude-sonnet-9", 1.3, 1.22),
+        ("claude-opus-4-6", 1.0, 1.22),
+        ("claude-sonnet-4@20250514", 1.0, 1.22),
+        ("claude-3-5-haiku-latest", 1.0, 1.22),
+        ("gpt-5.6-sol", 1.0, 0.77),
+        ("openai/o3-mini", 1.0, 0.77),
+        ("gpt-4-turbo", 1.0, 1.22),
+        ("gpt-4.1-mini", 1.0, 0.77),
+        ("", 1.0, 1.22),
+    ],
+)
+def test_a_models_name_tells_its_vocabulary(model, times, digit):
+    vocabulary = vocabulary_of(model)
+
+    assert (times, digit) == (vocabulary.times, vocabulary.digit)
+
+
+def test_text_written_in_escapes_is_the_same_text():
+    body = said(CHINESE)
+    escaped = Envelope.parse(json.dumps(body).encode())
+
+    assert estimate(Envelope.of(body)) == estimate(escaped)

@@ -1,10 +1,11 @@
 """A call that goes to another Claude model than it was shaped for, on the Anthropic API."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from llmroute.messages.call import Call
+from llmroute.messages.call import Call, Spoken
 from llmroute.platforms import adapt
 from llmroute.platforms.generations import GENERATIONS, differ
 from llmroute.wire.envelope import Envelope
@@ -25,6 +26,19 @@ BUDGET = {"type": "enabled", "budget_tokens": 16_000}
 NEWEST = [name for name, it in GENERATIONS.items() if it.system_messages]
 
 
+THOUGHT = {"type": "thinking", "thinking": "Hm.", "signature": "EqMB"}
+
+
+def looped(*before):
+    """Return a call and its result, with blocks before the call."""
+    use = {"type": "tool_use", "id": "toolu_1", "name": "read", "input": {}}
+    result = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "42"}
+    return [
+        {"role": "assistant", "content": [*before, use]},
+        {"role": "user", "content": [result]},
+    ]
+
+
 def adapted(model, asked="fast", **members):
     body = {"model": asked, "max_tokens": 32_000, "messages": HELLO, **members}
     after, losses = adapt(Call(Envelope.parse(json.dumps(body).encode()), asked), model)
@@ -35,6 +49,22 @@ def of_alias():
     """Return what Claude Code sends under a name that it does not know, encoded as it came."""
     path = next(path for path in CAPTURES if path.stem == "model_my-gateway-alias")
     return json.dumps(recorded(path)[0]["body"], separators=(" ,", " : ")).encode()
+
+
+def test_what_was_translated_is_shaped_for_no_model_yet():
+    body = Envelope.of({"model": "claude-haiku-4-5", "max_tokens": 9, "thinking": ADAPTIVE})
+    call = Call(body, "claude-haiku-4-5")
+    after, _ = adapt(replace(call, spoken=Spoken("chat", body)), "claude-haiku-4-5")
+
+    assert adapt(call, "claude-haiku-4-5") == (body, ())
+    assert "thinking" not in after
+
+
+def test_an_effort_needs_no_thinking_before():
+    messages = [*HELLO, *looped()]
+    before, after, losses = adapted("claude-opus-4-6", thinking=ADAPTIVE, messages=messages)
+
+    assert (before, ()) == (after, losses)
 
 
 @pytest.mark.parametrize(
@@ -110,6 +140,18 @@ def test_claude_codes_request_under_an_alias_for_a_model_of_the_time_of_budgets(
             {"thinking": ADAPTIVE, "output_config": {"effort": "high"}},
             {"thinking": BUDGET, "output_config": None},
             id="an-effort-becomes-a-budget",
+        ),
+        pytest.param(
+            "claude-haiku-4-5",
+            {"thinking": ADAPTIVE, "messages": [*HELLO, *looped()]},
+            {"thinking": None},
+            id="no-budget-after-a-call-without-its-thinking",
+        ),
+        pytest.param(
+            "claude-haiku-4-5",
+            {"thinking": ADAPTIVE, "messages": [*HELLO, *looped(THOUGHT)]},
+            {"thinking": BUDGET},
+            id="a-budget-after-a-call-with-it",
         ),
         pytest.param(
             "claude-opus-5-5",

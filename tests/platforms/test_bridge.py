@@ -1,6 +1,7 @@
 """What is left out, put in other words or refused, by platform and by model."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from llmroute.errors import InvalidRequestError, RequestError
 from llmroute.messages.call import Call
-from llmroute.platforms import BEDROCK, FOUNDRY, MANTLE, VERTEX, Overrides, bridge
+from llmroute.platforms import BEDROCK, FOUNDRY, MANTLE, VERTEX, Overrides, bridge, compatible
 from llmroute.wire.envelope import Envelope
 
 OPUS = "us.anthropic.claude-opus-5-5"
@@ -168,12 +169,6 @@ def test_betas_come_in_several_headers_and_in_the_body():
             {"context_management": {"edits": [{"type": "clear_thinking_20251015"}]}},
             id="the-only-edit-takes-its-beta-along",
         ),
-        pytest.param(
-            MANTLE,
-            "web-search-2025-03-05",
-            {"tools": [{"type": "web_search_20250305", "name": "web_search"}]},
-            id="server-tool",
-        ),
     ],
 )
 def test_a_beta_and_what_it_unlocks_are_left_out_together(platform, betas, members):
@@ -181,6 +176,15 @@ def test_a_beta_and_what_it_unlocks_are_left_out_together(platform, betas, membe
 
     assert () == result.betas
     assert {"model", "max_tokens", "messages"} == set(result.body)
+    assert 2 == len(result.losses)
+
+
+def test_a_tool_that_is_run_by_anthropic_is_left_out_with_its_beta():
+    tools = [{"type": "web_search_20250305", "name": "web_search"}, TOOL]
+    result = bridged(MANTLE, betas="web-search-2025-03-05", tools=tools)
+
+    assert () == result.betas
+    assert [TOOL] == result.body["tools"]
     assert 2 == len(result.losses)
 
 
@@ -224,9 +228,9 @@ def test_a_dropped_beta_goes_with_what_it_unlocks_and_under_either_name():
 
 def test_a_dropped_gate_takes_its_server_tool_along():
     overrides = Overrides(drop_betas=frozenset({"web-search-2025-03-05"}))
-    tools = [{"type": "web_search_20250305", "name": "web_search"}]
+    tools = [{"type": "web_search_20250305", "name": "web_search"}, TOOL]
 
-    assert "tools" not in sent(VERTEX, overrides=overrides, tools=tools)
+    assert [TOOL] == sent(VERTEX, overrides=overrides, tools=tools)["tools"]
 
 
 @pytest.mark.parametrize(
@@ -613,9 +617,17 @@ def test_tools_left_out_by_the_configuration_take_the_choice_along():
     assert {"model", "max_tokens", "messages"} == set(result)
 
 
-def test_where_no_tool_is_left_there_is_no_choice():
+def test_where_nothing_is_run_that_is_offered_nothing_is_asked():
     search = {"type": "web_search_20250305", "name": "web_search", "max_uses": 8}
-    result = sent(tools=[search], tool_choice={"type": "auto"})
+
+    with pytest.raises(InvalidRequestError, match="tools: Bedrock does not run web_search"):
+        sent(tools=[search], tool_choice={"type": "auto"})
+
+
+def test_where_no_tool_is_left_there_is_no_choice():
+    search = {"type": "tool_search_tool_regex_20251119", "name": "tool_search_tool_regex"}
+    old = "anthropic.claude-opus-4-1-20250805-v1:0"
+    result = sent(model=old, tools=[search], tool_choice={"type": "auto"})
 
     assert {"model", "max_tokens", "messages"} == set(result)
 
@@ -956,3 +968,58 @@ def test_what_is_not_a_request_is_left_to_the_upstream_or_refused(body, platform
     assert json.loads(bytes(again.body)).keys() <= json.loads(bytes(result.body)).keys() | {
         "output_config"
     }
+
+
+LLAMA_CPP = replace(
+    compatible("llama.cpp"), tool_choices=frozenset({"auto", "any"}), results_apart=True
+)
+CALL = assistant({"type": "tool_use", "id": "a", "name": "read", "input": {}})
+RESULT = {"type": "tool_result", "tool_use_id": "a", "content": "It rains."}
+
+
+def test_a_named_tool_is_the_only_one_where_it_cannot_be_named():
+    choice = {"type": "tool", "name": "read", "disable_parallel_tool_use": True}
+    found = bridged(LLAMA_CPP, "tiny", tools=[{**TOOL, "name": "write"}, TOOL], tool_choice=choice)
+    body = json.loads(bytes(found.body))
+
+    assert [TOOL] == body["tools"]
+    assert {"type": "any", "disable_parallel_tool_use": True} == body["tool_choice"]
+    assert (
+        "tool_choice: llama.cpp does not take a name; sent as any, with that tool alone",
+    ) == found.losses
+
+
+def test_no_tools_are_sent_where_none_may_be_used_and_that_cannot_be_said():
+    found = bridged(LLAMA_CPP, "tiny", tools=[TOOL], tool_choice={"type": "none"})
+
+    assert {"model", "max_tokens", "messages"} == set(json.loads(bytes(found.body)))
+    assert ("tool_choice: llama.cpp does not take none; sent without tools",) == found.losses
+
+
+@pytest.mark.parametrize("kind", ["auto", "any"])
+def test_a_choice_that_is_taken_stays(kind):
+    found = sent(LLAMA_CPP, "tiny", tools=[TOOL], tool_choice={"type": kind})
+
+    assert ([TOOL], {"type": kind}) == (found["tools"], found["tool_choice"])
+
+
+def test_results_get_a_message_of_their_own_where_they_would_be_read_last():
+    words, image = text("And then?"), text("Look.")
+    messages = [*HELLO, CALL, user(RESULT, words), CALL, user(words, RESULT, image)]
+    found = bridged(LLAMA_CPP, "tiny", messages=messages, tools=[TOOL])
+
+    assert [
+        *(*HELLO, CALL, user(RESULT), user(words)),
+        *(CALL, user(RESULT), user(words, image)),
+    ] == json.loads(bytes(found.body))["messages"]
+    assert () == found.losses
+
+
+@pytest.mark.parametrize("beside", [[RESULT], [RESULT, RESULT], [text("Hi")], []])
+def test_messages_of_one_kind_keep_their_bytes(beside):
+    call = Call(
+        Envelope.parse(json.dumps({"messages": [*HELLO, CALL, user(*beside)]}, indent=3).encode()),
+        "alias",
+    )
+
+    assert bytes(call.body) == bytes(bridge(call, LLAMA_CPP, "tiny").body)

@@ -261,6 +261,21 @@ def test_an_error_in_the_formats_own_shape_is_handed_on_as_it_is():
             (MisconfiguredError, "Insufficient credits"),
             id="openrouter",
         ),
+        pytest.param(
+            400,
+            b'{"error":{"code":400,"message":"request (9021 tokens) exceeds the available context'
+            b' size (4096 tokens), try increasing it","type":"exceed_context_size_error",'
+            b'"n_prompt_tokens":9021,"n_ctx":4096}}',
+            (RejectedError, "prompt is too long: 9021 tokens > 4096 maximum"),
+            id="llama.cpp",
+        ),
+        pytest.param(
+            500,
+            b'{"error":{"code":500,"message":"image input is not supported - hint: if this is'
+            b' unexpected, you may need to provide the mmproj","type":"server_error"}}',
+            (RejectedError, "image input is not supported"),
+            id="llama.cpp-sees-no-images",
+        ),
     ],
 )
 def test_an_error_in_other_words_is_put_in_the_formats(status, body, expected):

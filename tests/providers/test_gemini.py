@@ -127,7 +127,8 @@ def test_what_the_deployment_sets():
 
 
 def test_what_is_lost_is_told():
-    call = Call(Envelope.of({"messages": [], "tools": [{"type": "advisor_20260301"}]}), "fast")
+    tools = [{"type": "advisor_20260301"}, {"name": "read", "input_schema": {"type": "object"}}]
+    call = Call(Envelope.of({"messages": [], "tools": tools}), "fast")
 
     assert 1 == len(PROVIDER.prepare(call, GeminiDeployment(), MODEL).losses)
 

@@ -143,3 +143,33 @@ async def test_a_redirect_is_not_followed(
             await router.complete(model="opus", **HELLO)
 
     assert [] == claude.requests
+
+
+SEARCH = [{"type": "web_search_20250305", "name": "web_search", "max_uses": 8}]
+
+
+@pytest.mark.parametrize("kind", ["chat", "vendor"])
+async def test_a_search_of_the_web_goes_to_whoever_searches(
+    chat: FakeChat, claude: FakeUpstream, kind: str
+) -> None:
+    vendor = {"provider": "deepseek", "base_url": chat.url, "model": "deepseek-v4-pro"}
+    deployments = {
+        "blind": of_chat(chat) if kind == "chat" else vendor,
+        "claude": {"provider": "anthropic", "base_url": claude.url},
+    }
+    async with router_of(deployments) as router:
+        answer = await router.complete(model="opus", tools=SEARCH, **HELLO)
+
+    assert "claude" == answer.deployment
+    assert SEARCH == claude.requests[-1].json["tools"]
+    assert [] == chat.requests
+
+
+async def test_a_search_of_the_web_that_nobody_does_is_an_error(chat: FakeChat) -> None:
+    async with router_of({"blind": of_chat(chat)}) as router:
+        with pytest.raises(llmroute.UntranslatableError, match="does not run web_search"):
+            await router.complete(model="opus", tools=SEARCH, **HELLO)
+        counted = await router.count_tokens(model="opus", tools=SEARCH, messages=HELLO["messages"])
+
+    assert 0 < counted
+    assert [] == chat.requests

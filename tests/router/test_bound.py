@@ -94,6 +94,21 @@ async def test_a_thread_whose_owner_is_no_longer_configured_is_to_be_sent_whole(
     assert asked == house.asked
 
 
+async def test_a_thread_that_is_too_long_is_so_everywhere(house: House) -> None:
+    config = house.config(east={"model": "claude-sonnet-5"}, sonnet={"when_too_long": "spare"})
+    config["aliases"]["spare"] = "east"
+    async with house.router(config) as router:
+        begun = await moved_to_the_west(house, router, thread={"type": "create"})
+        house.west.answer(error(400, message="prompt is too long: 9 tokens > 8 maximum"))
+        before = house.asked
+        with pytest.raises(llmroute.RejectedError, match="prompt is too long"):
+            await house.ask(
+                router, "On", thread={"type": "continue", "previous_message_id": begun.data["id"]}
+            )
+
+    assert (before[0], before[1] + 1) == house.asked
+
+
 async def test_the_apis_own_word_that_a_thread_is_unknown_is_handed_on(house: House) -> None:
     house.east.answer(error(400, details={"error_code": "thread_unsupported_request"}))
     async with house.router() as router:

@@ -58,6 +58,12 @@ SAID = {"type": "message", "role": "user", "content": "Hi"}
 THOUGHT = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "E"}
 
 
+PART = {"type": "output_text", "text": "Hm.", "annotations": [], "logprobs": []}
+TOLD = {**SAID, "role": "assistant", "id": "msg_1", "status": "completed", "content": [PART]}
+LOOSE = {"type": "object", "properties": {"a": {"type": "string"}}}
+TOOL = {"type": "function", "name": "a", "parameters": LOOSE}
+
+
 @pytest.mark.parametrize(
     ("members", "words"),
     [
@@ -78,6 +84,11 @@ THOUGHT = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content"
             id="a-schema-of-nothing",
         ),
         pytest.param(
+            {"tools": [{**TOOL, "strict": True}]}, "Invalid schema", id="a-schema-that-is-loose"
+        ),
+        pytest.param({"input": [{**SAID, "id": "msg_1"}]}, "Unknown parameter", id="an-id"),
+        pytest.param({"input": [{**TOLD, "content": []}]}, "content", id="nothing-told"),
+        pytest.param(
             {"input": [{"type": "message", "role": "user", "content": []}]},
             "Invalid type",
             id="no-content",
@@ -89,6 +100,17 @@ def test_what_openai_refuses_is_refused(client: openai.OpenAI, members: dict, wo
         client.post(
             "/responses", body={"model": "gpt-5.4", "input": "Hi", **members}, cast_to=object
         )
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        pytest.param({"input": [SAID, TOLD, SAID]}, id="an-answer-as-it-came"),
+        pytest.param({"tools": [TOOL]}, id="a-schema-that-openai-makes-strict"),
+    ],
+)
+def test_what_openai_takes_is_taken(fake: FakeOpenAI, client: openai.OpenAI, members: dict) -> None:
+    client.responses.create(**{"model": "gpt-5.4", "input": "Hi", **members})
 
 
 def test_another_key_is_refused(fake: FakeOpenAI, client: openai.OpenAI) -> None:

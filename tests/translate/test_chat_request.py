@@ -462,6 +462,24 @@ def test_tool_choice(dialect, choice, expected):
     }
 
 
+@pytest.mark.parametrize(
+    ("taken", "offered"),
+    [
+        pytest.param({"auto", "required", "named"}, ["write", "read"], id="by-its-name"),
+        pytest.param({"auto", "required"}, ["read"], id="as-the-only-one"),
+    ],
+)
+def test_a_tool_that_must_be_used_is(taken, offered):
+    request, _ = translated(
+        HI,
+        dialect={"tool_choices": frozenset(taken)},
+        tools=[{**READ, "name": "write"}, READ],
+        tool_choice={"type": "tool", "name": "read"},
+    )
+
+    assert offered == [tool["function"]["name"] for tool in request["tools"]]
+
+
 def test_tools_are_functions_with_names_that_fit():
     long = {"name": "mcp__files__" + "x" * 60, "input_schema": {"type": "object"}}
     request, losses = translated(

@@ -57,8 +57,9 @@ USAGE_CHUNK = {"choices": [], "usage": USAGE}
 STOP = delta("stop")
 
 
-def decoded(stream, *, dialect=None, body=None, sizes=None):
-    decoder = ChatDecoder(Envelope.of({**BODY, **(body or {})}), "claude", dialect or PLAIN)
+def decoded(stream, *, dialect=None, body=None, sizes=None, prompt=0):
+    request = Envelope.of({**BODY, **(body or {})})
+    decoder = ChatDecoder(request, "claude", dialect or PLAIN, prompt)
     written, at = b"", 0
     for size in sizes or [len(stream)]:
         written += decoder.feed(stream[at : at + size])
@@ -366,10 +367,18 @@ def test_usage_wherever_it_comes(stream):
 
 @pytest.mark.parametrize("told", [[], [{"choices": [], "usage": {"prompt_tokens": 0}}]])
 def test_usage_that_never_comes_is_estimated(told):
-    usage = spelled(sse(delta(content="Hello there."), STOP, *told, DONE))["usage"]
+    stream = sse(delta(content="Hello there."), STOP, *told, DONE)
+    usage = spelled(stream, prompt=30)["usage"]
 
-    assert 0 < usage["input_tokens"] < 50
-    assert 3 == usage["output_tokens"]
+    assert (30, 3) == (usage["input_tokens"], usage["output_tokens"])
+
+
+def test_the_beginning_has_the_estimate_and_the_end_the_truth():
+    stream = sse(delta(content="Hello there."), STOP, USAGE_CHUNK, DONE)
+    events = [json.loads(frame.data) for frame in SSEDecoder().feed(decoded(stream, prompt=1_000))]
+
+    assert 1_000 == events[0]["message"]["usage"]["input_tokens"]
+    assert 900 == events[-2]["usage"]["input_tokens"]
 
 
 def test_what_was_cached_is_told_apart():

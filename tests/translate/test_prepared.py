@@ -383,8 +383,8 @@ def test_the_system_prompt_is_text_without_the_attribution():
             id="run-by-the-client",
         ),
         pytest.param(
-            [{"type": "web_search_20250305", "name": "web_search"}],
-            [],
+            [{"type": "web_search_20250305", "name": "web_search"}, READ],
+            ["read"],
             ("tools[0]: web_search left out: Chat does not run it",),
             id="run-by-anthropic",
         ),
@@ -403,6 +403,13 @@ def test_tools(tools, names, lost):
     assert all({"name", "description", "input_schema"} == tool.keys() for tool in made.tools)
     assert all("object" == tool["input_schema"]["type"] for tool in made.tools)
     assert lost == made.losses
+
+
+def test_where_nothing_is_run_that_is_offered_nothing_is_asked():
+    search = {"type": "web_search_20250305", "name": "web_search"}
+
+    with pytest.raises(InvalidRequestError, match="tools: Chat does not run web_search"):
+        prepared({"messages": [user("a")], "tools": [search]}, CHAT)
 
 
 def test_a_strict_tool_stays_strict():

@@ -522,7 +522,8 @@ def test_what_was_refused_is_left_out_and_noted():
 
 
 def test_what_has_no_place_is_a_loss():
-    _, losses = translated(top_k=5, tools=[{"type": "code_execution_20250825", "name": "code"}])
+    code = {"type": "code_execution_20250825", "name": "code"}
+    _, losses = translated(top_k=5, tools=[code, {"name": "read", "input_schema": {}}])
     assert (
         "tools[0]: code left out: OpenAI does not run it",
         "top_k: OpenAI has nothing like it",

@@ -7,7 +7,15 @@ from typing import Any, assert_type
 
 import llmroute
 import llmroute.sync
-from llmroute import ConfigError, LLMRouteError, Message, RequestError, Router, UpstreamError
+from llmroute import (
+    ConfigError,
+    LLMRouteError,
+    Message,
+    RequestError,
+    Router,
+    UpstreamError,
+    openai_format,
+)
 from llmroute.asgi import Proxy
 from llmroute.config import Config, load_dict, load_env, load_file
 from llmroute.errors import Problem, Remedy
@@ -90,6 +98,20 @@ def use_without_a_loop() -> Iterator[str]:
         router.stream(model="fast", max_tokens="64", messages=MESSAGES)  # type: ignore[arg-type]
         router.count_tokens(model="fast")  # type: ignore[call-arg]
     llmroute.sync.Router.from_env(transprot=None)  # type: ignore[call-arg]
+
+
+async def speak_openais_format(router: Router, plain: llmroute.sync.Router) -> None:
+    body = {"model": "fast", "messages": MESSAGES}
+    parameters = openai_format.request(body)
+    assert_type(parameters, dict[str, Any])
+    assert_type(openai_format.losses(body), tuple[str, ...])
+    message = await router.complete(**parameters)
+    assert_type(openai_format.response(message, body), dict[str, Any])
+    async with router.stream(**parameters) as stream:
+        async for chunk in openai_format.chunks(stream, body):
+            assert_type(chunk, dict[str, Any])
+    with plain.stream(**parameters) as pieces:
+        assert_type(openai_format.chunks(pieces, body), Iterator[dict[str, Any]])
 
 
 def load() -> Config | None:

@@ -12,10 +12,12 @@ import time
 from collections.abc import Coroutine
 from typing import Any, NamedTuple, Self
 
-from llmroute.asgi import bedrock, deployments, render
+from llmroute.asgi import bedrock, deployments, models, render
 from llmroute.asgi.client import ClientGoneError, ClientStream, Receive, Send, Watch
 from llmroute.asgi.door import Door
 from llmroute.asgi.doors import door_of, is_messages_path
+from llmroute.asgi.openai import MODELS, OPENAI_PATHS, openai_failure, openai_refusal
+from llmroute.asgi.openai_responses import NOTHING_STORED, STORED
 from llmroute.asgi.passthrough import PassThrough
 from llmroute.config import Config, Server
 from llmroute.errors import RequestError, RequestTooLargeError, UnreachableError, UpstreamError
@@ -35,8 +37,9 @@ _HEALTH = {
 }
 _READINESS = "/health/readiness"
 _SERVED = (
-    "POST /v1/messages, POST /v1/messages/count_tokens, GET /v1/models, GET /health, "
-    "GET /metrics, GET /llmroute/deployments, the Anthropic API below /anthropic/, Amazon "
+    "POST /v1/messages, POST /v1/messages/count_tokens, POST /v1/chat/completions, "
+    "POST /v1/responses, GET /v1/models, GET /health, GET /metrics, "
+    "GET /llmroute/deployments, the Anthropic API below /anthropic/, Amazon "
     "Bedrock's InvokeModel below /bedrock/, and Vertex AI's rawPredict below /vertex/"
 )
 
@@ -113,6 +116,7 @@ class Proxy:
     ) -> None:
         method, path = scope["method"], scope["path"]
         amazons = bedrock.is_below(scope)
+        openais = OPENAI_PATHS.fullmatch(path) is not None
         try:
             if path in ("/api/hello", "/anthropic/api/hello"):
                 rendered = render.Rendered(200, [], b"")
@@ -127,21 +131,25 @@ class Proxy:
                     return
                 router = served.router
                 rendered = await (
-                    bedrock.page(router, scope) if amazons else self._page(router, method, path)
+                    bedrock.page(router, scope) if amazons else self._page(router, scope)
                 )
         except (RequestError, UpstreamError) as error:
-            rendered = bedrock.failure(error) if amazons else render.failure(error)
+            if amazons:
+                rendered = bedrock.failure(error)
+            else:
+                rendered = openai_failure(error) if openais else render.failure(error)
         await _respond(send, rendered, head=method == "HEAD")
 
-    async def _page(self, router: Router, method: str, path: str) -> render.Rendered:
+    async def _page(self, router: Router, scope: dict[str, Any]) -> render.Rendered:
         """Answer what needs a key and no upstream."""
-        name = path.removeprefix("/v1/v1/models").removeprefix("/v1/models")
-        if is_messages_path(path) or (method not in ("GET", "HEAD") and name != path):
-            return render.not_allowed("POST" if is_messages_path(path) else "GET, HEAD")
-        if name in ("", "/"):
-            return render.plain(200, render.model_list(await router.models()))
-        if name != path:
-            return render.plain(200, render.model_object(await router.model(name[1:])))
+        method, path = scope["method"], scope["path"]
+        if is_messages_path(path):
+            return render.not_allowed("POST")
+        if (asked := MODELS.fullmatch(path)) is not None:
+            return await models.page(router, scope, asked["name"] or "")
+        if OPENAI_PATHS.fullmatch(path):
+            unknown = f"Invalid URL ({method} {path}). It serves {_SERVED}."
+            return openai_refusal(404, NOTHING_STORED if STORED.fullmatch(path) else unknown)
         if path == "/llmroute/deployments":
             return await deployments.page(router)
         if path == "/metrics" and self._metrics is not None:

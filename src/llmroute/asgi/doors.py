@@ -7,6 +7,8 @@ from typing import Any
 from llmroute.asgi.bedrock import BedrockDoor
 from llmroute.asgi.door import Door
 from llmroute.asgi.messages import MessagesDoor
+from llmroute.asgi.openai_chat import ChatDoor
+from llmroute.asgi.openai_responses import ResponsesDoor
 from llmroute.asgi.vertex import VertexDoor
 from llmroute.messages.call import Endpoint
 from llmroute.router import Router
@@ -29,7 +31,11 @@ _DOORS: dict[str, MessagesDoor] = {
 def door_of(router: Router, scope: dict[str, Any]) -> Door | None:
     """Return the door for a POST, by its path; `None` if it is none's."""
     return (
-        _DOORS.get(scope["path"]) or BedrockDoor.of(router, scope) or VertexDoor.of(router, scope)
+        _DOORS.get(scope["path"])
+        or ChatDoor.of(router, scope)
+        or ResponsesDoor.of(scope)
+        or BedrockDoor.of(router, scope)
+        or VertexDoor.of(router, scope)
     )
 
 

@@ -50,6 +50,7 @@ _STAYS_HERE = _HOP_BY_HOP | {
     b"host",
     b"x-api-key",
     b"x-litellm-api-key",
+    b"api-key",
 }
 # Every character but those that RFC 3986 leaves out altogether; `quote` adds letters and digits.
 _AS_SENT = "!$%&'()*+,/:;=?@[]-._~"

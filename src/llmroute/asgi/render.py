@@ -13,7 +13,6 @@ from llmroute.errors import (
     UntranslatableError,
     UpstreamError,
 )
-from llmroute.messages.catalog import ModelInfo
 from llmroute.messages.events import error_body, error_event, error_type
 from llmroute.router import Head
 from llmroute.wire.headers import downward
@@ -25,8 +24,6 @@ __all__ = [
     "described",
     "failure",
     "final",
-    "model_list",
-    "model_object",
     "not_allowed",
     "not_found",
     "own_headers",
@@ -173,31 +170,3 @@ def _origin(error: UpstreamError) -> list[tuple[bytes, bytes]]:
         (HEADERS["deployment"], _value(error.deployment)),
         (HEADERS["attempts"], str(error.attempts).encode()),
     ]
-
-
-def model_object(model: ModelInfo) -> dict[str, Any]:
-    """Show one model as the Anthropic API does; what is not known is left out."""
-    known = {
-        "description": model.description,
-        "max_input_tokens": model.max_input_tokens,
-        "max_tokens": model.max_tokens,
-        "lifecycle": model.lifecycle,
-    }
-    return {
-        "type": "model",
-        "id": model.id,
-        "display_name": model.display_name,
-        # The API's own value for a date it does not know.
-        "created_at": "1970-01-01T00:00:00Z",
-        **{name: value for name, value in known.items() if value is not None},
-    }
-
-
-def model_list(models: list[ModelInfo]) -> dict[str, Any]:
-    """Show all models, on one page."""
-    return {
-        "data": [model_object(model) for model in models],
-        "has_more": False,
-        "first_id": models[0].id if models else None,
-        "last_id": models[-1].id if models else None,
-    }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from llmroute.config.load import load_dict, load_env, load_file
-from llmroute.config.model import Alias, Config, Hedge, Price, Server
+from llmroute.config.model import Alias, Config, Hedge, Price, Safeguards, Server
 from llmroute.config.origin import Origin, Place
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "Origin",
     "Place",
     "Price",
+    "Safeguards",
     "Server",
     "load_dict",
     "load_env",

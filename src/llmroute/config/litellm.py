@@ -50,6 +50,7 @@ def read(document: Document, environ: Mapping[str, str]) -> Config:
     groups = Groups(document, entries, sections)
     groups.add_names(router.model_group_alias or {})
     groups.add_fallbacks(sections)
+    groups.add_classifier(sections)
     aliases = {
         name: alias
         for name, block in groups.blocks.items()

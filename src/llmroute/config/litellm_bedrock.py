@@ -12,6 +12,7 @@ from llmroute.config.document import Path
 from llmroute.config.litellm_cloud import Cloud, Given, Taken
 from llmroute.config.model import Settings
 from llmroute.providers.bedrock import BedrockDeployment
+from llmroute.translate.converse_model import ConverseModel
 
 __all__ = ["BEDROCK", "BEDROCK_MANTLE", "BedrockGuardrail", "BedrockParams", "BedrockTag"]
 
@@ -19,8 +20,11 @@ _DEFAULT_REGION = "us-west-2"
 _REGION = re.compile(r"[a-z]{2,5}(-[a-z]+)+-[0-9]+")
 # A profile or a provisioned model may be anything; who names one by its ARN knows what it is.
 _OPAQUE = re.compile(
-    r"arn:[^/]*:(application-inference-profile|provisioned-model|custom-model[a-z-]*)/"
+    r"arn:[^/]*:(application-inference-profile|provisioned-model|custom-model[a-z-]*"
+    r"|imported-model|prompt-router|default-prompt-router|endpoint)/"
 )
+# Models that hold no conversation.
+_OTHERWISE = re.compile(r"embed|rerank|stability\.|-image|canvas|nova-(?:reel|[a-z0-9-]*sonic)")
 
 
 class BedrockTag(Settings):
@@ -98,16 +102,28 @@ def _name(model: str) -> _Name:
 def _refusal(model: str) -> str | None:
     name = _name(model)
     if name.route not in _SURFACES:
-        return "names a route that is not part of this version of llmroute; leave it out for Claude"
-    if name.route == "claude_platform" and "claude" in name.id:
+        return "names a route that is not part of this version of llmroute; leave it out"
+    if name.id == "*" or (name.route == "claude_platform" and "claude" in name.id):
         return None
-    if not ("anthropic." in name.id or _OPAQUE.match(name.id) or name.id == "*"):
-        return "is no Claude model; no other is served from Bedrock in this version of llmroute"
+    if _SURFACES[name.route] in ("messages", "claude_platform"):
+        # An id, or the ARN of a profile that may be any model's.
+        is_claude = "anthropic." in name.id or _OPAQUE.match(name.id)
+        return None if is_claude else "is no Claude model; this route has no other"
+    if _OTHERWISE.search(name.id):
+        return "is no model for conversations"
+    if not (_OPAQUE.match(name.id) or ConverseModel.of(name.id).vendor):
+        return "is no id of a model at Bedrock: it begins with a vendor's name, amazon. for one"
     return None
 
 
-# LiteLLM's routes that speak Messages.
-_SURFACES = {"invoke": "invoke", "mantle": "messages", "claude_platform": "claude_platform"}
+# LiteLLM's routes.  Which of Bedrock's runtime is spoken to is told by the model, and the format
+# that LiteLLM has for one of its own makes no difference.
+_SURFACES = {
+    **dict.fromkeys(("invoke", "converse", "converse_like", "nova", "llama", "deepseek_r1")),
+    **dict.fromkeys(("mistral", "openai", "qwen2", "qwen3", "moonshot")),
+    "mantle": "messages",
+    "claude_platform": "claude_platform",
+}
 _DIRECT = {
     "aws_profile_name": "profile",
     "aws_role_name": "role_arn",
@@ -132,12 +148,20 @@ class _Reading:
         self.name = _name(given.model)
         self.settings: dict[str, Any] = {
             "provider": "bedrock",
-            "surface": _SURFACES[self.name.route],
+            "surface": self._surface(),
             "model": self.name.id,
             "base_url": given.base,
             "api_key": given.api_key,
         }
         self.origins: dict[str, Path] = {"base_url": given.base_at}
+
+    def _surface(self) -> str | None:
+        surface = _SURFACES[self.name.route]
+        told = ConverseModel.of(self.name.id)
+        if self.name.route == "converse" and _OPAQUE.match(self.name.id) and not told.vendor:
+            # The one way of Bedrock's that every model takes.
+            return "converse"
+        return surface
 
     def set(self, ours: str, theirs: str, value: Any) -> None:
         """Set one of our settings, from LiteLLM's `theirs`."""
@@ -172,7 +196,7 @@ class _Reading:
     def address(self) -> None:
         own, environ = self.given.own, self.given.environ
         runtime = own.aws_bedrock_runtime_endpoint or environ.get("AWS_BEDROCK_RUNTIME_ENDPOINT")
-        if self.name.route == "invoke" and self.given.base is None and runtime:
+        if self.settings["surface"] in (None, "converse") and self.given.base is None and runtime:
             self.set("base_url", "aws_bedrock_runtime_endpoint", runtime)
         if self.name.route == "claude_platform":
             self.set("workspace_id", "aws_bedrock_project_id", own.aws_bedrock_project_id)

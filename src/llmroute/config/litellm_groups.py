@@ -134,6 +134,15 @@ class Groups:
         self._add_others(sections, "context_window_fallbacks", "when_too_long", [])
         self._add_others(sections, "content_policy_fallbacks", "when_refused", [])
 
+    def add_classifier(self, sections: Sections) -> None:
+        """Add who judges tool calls, which is one for all."""
+        name = sections.general.safeguards_classifier_model
+        at: Path = ("general_settings", "safeguards_classifier_model")
+        if name is None or (found := self._find(at, name, self.blocks)) is None:
+            return
+        for block in self.blocks.values():
+            block["safeguards"] = {"classifier": found}
+
     def _add_others(
         self, sections: Sections, theirs: str, ours: str, default: Sequence[str]
     ) -> None:

@@ -247,3 +247,6 @@ class GeneralSettings(Settings):
     """The same."""
     max_request_size_mb: float | None = Field(None, gt=0)
     """The largest request accepted, in units of 1,048,576 bytes."""
+    safeguards_classifier_model: str | None = None
+    """The `model_name` that judges tool calls for Claude Code's auto mode, where the upstream does
+    not."""

@@ -25,6 +25,7 @@ __all__ = [
     "Hedge",
     "Price",
     "Routing",
+    "Safeguards",
     "Server",
     "Settings",
     "Sharing",
@@ -77,6 +78,19 @@ class Hedge(Settings):
     """The largest share of the calls that it is done for."""
 
 
+class Safeguards(Settings):
+    """Who judges an answer's tool calls for Claude Code's auto mode, where the upstream does not.
+
+    It is asked about answers that call tools, if the request asks for verdicts (`safeguards`).
+    """
+
+    classifier: str = Field(min_length=1)
+    """The alias of the model that is asked; it may be this alias itself, though another model is
+    the better judge."""
+    timeout: float = Field(20.0, gt=0)
+    """Seconds it is given; a tool call without a verdict by then is not run."""
+
+
 class Alias(Settings):
     """A model name that callers ask for; a `*` in it stands for any text."""
 
@@ -106,6 +120,9 @@ class Alias(Settings):
     `total_timeout`."""
     hedge: Hedge | None = None
     """A second attempt beside a slow one; left out, none is made."""
+    safeguards: Safeguards | None = None
+    """Who judges tool calls for auto mode where the upstream does not; as `routing` says if left
+    out."""
     strict: bool = False
     """Refuse a request of which a deployment would not get to see everything, with an error that
     names what; left out, it is sent without, and the answer's headers say so."""
@@ -169,11 +186,13 @@ class Routing(Settings):
     errors: dict[str, ErrorRule] = Field(default_factory=dict)
     """What an upstream's error means, by its `error_code`, its `type` or its status: a `remedy`, or
     a mapping of `remedy` and `cooldown`."""
+    safeguards: Safeguards | None = None
+    """The `safeguards` of every alias that has none."""
 
     def policy(self) -> Policy:
         """The part of it that decides on attempts."""
         rules = {name: error.rule() for name, error in self.errors.items()}
-        settings = self.model_dump(exclude={"strategy", "errors"})
+        settings = self.model_dump(exclude={"strategy", "errors", "safeguards"})
         return Policy(**settings, errors=MappingProxyType(rules))
 
 

@@ -12,7 +12,16 @@ from llmroute.config import aws, azure, google
 from llmroute.config.document import Document, Path
 from llmroute.config.environment import master_key
 from llmroute.config.extras import check_installed, check_store
-from llmroute.config.model import Alias, Config, ErrorRule, Hedge, Routing, Server, Sharing
+from llmroute.config.model import (
+    Alias,
+    Config,
+    ErrorRule,
+    Hedge,
+    Routing,
+    Safeguards,
+    Server,
+    Sharing,
+)
 from llmroute.config.native_vendor import Expanded, expanded
 from llmroute.config.origin import Origin
 from llmroute.config.references import placeholder
@@ -48,7 +57,8 @@ def read(document: Document, environ: Mapping[str, str]) -> Config:
     data = document.data
     for name in data.keys() - set(TOP):
         document.wrong((name,), f"unknown setting{meant(name, TOP)}")
-    routing = _routing(document)
+    known = Aliases(_given(document))
+    routing = _routing(document, known)
     server = validated(
         document, Server, section(document, data.get("server"), ("server",)), ("server",)
     )
@@ -57,7 +67,7 @@ def read(document: Document, environ: Mapping[str, str]) -> Config:
     blocks = _Blocks(document, environ)
     for name, value in declared.items():
         blocks.add(name, value)
-    aliases = _Aliases(document, declared, blocks, routing).read()
+    aliases = _Aliases(document, declared, blocks, routing, known).read()
     if not declared:
         document.wrong(("deployments",), "no models: name at least one deployment")
     elif not aliases and not document.is_wrong(("aliases",)):
@@ -80,11 +90,13 @@ def read(document: Document, environ: Mapping[str, str]) -> Config:
     )
 
 
-def _routing(document: Document) -> Routing:
+def _routing(document: Document, aliases: Aliases) -> Routing:
     at: Path = ("routing",)
     given = dict(section(document, document.data.get("routing"), at))
-    errors = given.pop("errors", None)
-    routing = validated(document, Routing, given, at, known=("errors",)) or Routing()
+    errors, safeguards = given.pop("errors", None), given.pop("safeguards", None)
+    known = ("errors", "safeguards")
+    routing = validated(document, Routing, given, at, known=known) or Routing()
+    chosen = _safeguards(document, safeguards, (*at, "safeguards"), aliases)
     rules = {}
     here = (*at, "errors")
     for name, value in section(document, errors, here).items():
@@ -102,7 +114,16 @@ def _routing(document: Document) -> Routing:
         )
         if rule is not None:
             rules[name] = rule
-    return routing.model_copy(update={"errors": rules})
+    return routing.model_copy(update={"errors": rules, "safeguards": chosen})
+
+
+def _safeguards(document: Document, value: Any, at: Path, aliases: Aliases) -> Safeguards | None:
+    """Return who judges tool calls; a classifier that is no alias is a problem."""
+    given = section(document, value, at)
+    safeguards = validated(document, Safeguards, given, at) if given is value else None
+    if safeguards is not None:
+        _check_alias(document, (*at, "classifier"), safeguards.classifier, aliases)
+    return safeguards
 
 
 class _Blocks:
@@ -248,18 +269,28 @@ def _lacks_key(deployment: Deployment, settings: Mapping[str, Any]) -> bool:
     )
 
 
+def _given(document: Document) -> dict[str, Any]:
+    """Return the aliases as they are written."""
+    return section(document, document.data.get("aliases"), ("aliases",))
+
+
 class _Aliases:
     """The reading of `aliases`."""
 
     def __init__(
-        self, document: Document, declared: Mapping[str, Any], blocks: _Blocks, routing: Routing
+        self,
+        document: Document,
+        declared: Mapping[str, Any],
+        blocks: _Blocks,
+        routing: Routing,
+        known: Aliases,
     ) -> None:
         self._document = document
         self._declared = declared
         self._blocks = blocks
         self._routing = routing
-        self._given = section(document, document.data.get("aliases"), ("aliases",))
-        self._known = Aliases(self._given)
+        self._given = _given(document)
+        self._known = known
 
     def read(self) -> dict[str, Alias]:
         """Return the aliases that can be used."""
@@ -287,10 +318,16 @@ class _Aliases:
             here = (*at, "hedge")
             given = section(document, hedge, here)
             hedge = validated(document, Hedge, given, here) if given is hedge else None
+        here = (*at, "safeguards")
+        safeguards = _safeguards(document, settings.pop("safeguards", None), here, self._known)
         settings.setdefault("strategy", self._routing.strategy)
         origins = {"deployments": place}
-        alias = validated(document, Alias, settings, at, origins=origins, known=("hedge",))
-        return alias.model_copy(update={"hedge": hedge}) if alias and hedge else alias
+        known = ("hedge", "safeguards")
+        alias = validated(document, Alias, settings, at, origins=origins, known=known)
+        judges = safeguards or self._routing.safeguards
+        blocks = {"hedge": hedge, "safeguards": judges}
+        given = {name: block for name, block in blocks.items() if block is not None}
+        return alias.model_copy(update=given) if alias and given else alias
 
     def _deployments(self, alias: str, value: Any, at: Path) -> list[str]:
         chosen = []
@@ -305,14 +342,20 @@ class _Aliases:
         return chosen
 
     def _check_other(self, path: Path, name: str, alias: str) -> None:
-        document = self._document
-        if "*" in name:
-            document.wrong(path, "must be one model's name, without a *")
-        elif name == alias:
-            document.wrong(path, "is this alias itself")
-        elif self._known.find(name) is None:
-            shown = quoted(document, path, name)
-            document.wrong(path, f"no alias matches {shown}{meant(name, self._given)}")
+        if name == alias and "*" not in name:
+            self._document.wrong(path, "is this alias itself")
+        else:
+            _check_alias(self._document, path, name, self._known)
+
+
+def _check_alias(document: Document, path: Path, name: str, aliases: Aliases) -> None:
+    """Report a name that is none of an alias."""
+    if "*" in name:
+        document.wrong(path, "must be one model's name, without a *")
+    elif aliases.find(name) is None:
+        shown = quoted(document, path, name)
+        near = meant(name, _given(document))
+        document.wrong(path, f"no alias matches {shown}{near}")
 
 
 def _check_deployment(

@@ -22,7 +22,7 @@ from llmroute.config.litellm_model import (
     RouterSettings,
 )
 from llmroute.config.litellm_vendors import PARAMS
-from llmroute.config.model import Alias, ErrorRule, Hedge, Routing, Server, Sharing
+from llmroute.config.model import Alias, ErrorRule, Hedge, Routing, Safeguards, Server, Sharing
 from llmroute.config.native_vendor import API
 from llmroute.providers import PROVIDERS
 from llmroute.providers.vendors import VENDORS
@@ -182,14 +182,18 @@ def _alias() -> dict[str, Any]:
     settings = schema["properties"]
     for name in ("deployments", "fallbacks", "when_too_long", "when_refused"):
         settings[name] = _NAME_OR_NAMES | {"description": settings[name]["description"]}
-    settings["hedge"] = _object(Hedge) | {"description": settings["hedge"]["description"]}
+    for name, block in (("hedge", Hedge), ("safeguards", Safeguards)):
+        settings[name] = _object(block) | {"description": settings[name]["description"]}
     return schema
 
 
 def _routing() -> dict[str, Any]:
     schema = _object(Routing)
+    settings = schema["properties"]
+    judge = {"description": settings["safeguards"]["description"]}
+    settings["safeguards"] = _object(Safeguards) | judge
     rule = _object(ErrorRule)
-    errors = schema["properties"]["errors"]
+    errors = settings["errors"]
     short = {"enum": rule["properties"]["remedy"]["enum"]}
     errors["additionalProperties"] = {"anyOf": [short, rule]}
     return schema

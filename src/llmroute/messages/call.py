@@ -54,6 +54,8 @@ class Call:
             it; `None` for the deployment's own.
         spoken: The request as it came, where that was in another format than Messages; `body` is
             its translation.
+        input_tokens: How long the prompt is, by an estimate for the model that is asked; 0 if
+            there is none.  Where the upstream tells only at the end, an answer begins with it.
     """
 
     body: Envelope
@@ -69,6 +71,7 @@ class Call:
     without: frozenset[str] = frozenset()
     timeout: float | None = None
     spoken: Spoken | None = None
+    input_tokens: int = 0
 
     @property
     def rough_tokens(self) -> int:

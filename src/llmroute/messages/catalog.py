@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-__all__ = ["CLAUDE", "ModelFacts", "ModelInfo", "facts"]
+__all__ = ["CLAUDE", "ModelFacts", "ModelInfo", "facts", "longest_answer"]
 
 
 class ModelFacts(NamedTuple):
@@ -29,6 +29,7 @@ class ModelFacts(NamedTuple):
 
 _LARGE = (1_000_000, 128_000)
 _SMALL = (200_000, 64_000)
+_UNKNOWN = 16_384  # tokens; few models stop before
 
 CLAUDE: dict[str, ModelFacts] = {
     "claude-fable-5-2": ModelFacts("Claude Fable 5.2", *_LARGE),
@@ -63,6 +64,16 @@ def facts(model: str) -> ModelFacts | None:
     """
     found = _NAME.search(model)
     return CLAUDE.get(found[1]) if found else None
+
+
+def longest_answer(model: str) -> int:
+    """Return how many tokens an answer may have where nobody says so: Messages must be told.
+
+    >>> longest_answer("claude-haiku-4-5"), longest_answer("team-sonnet")
+    (64000, 16384)
+    """
+    known = facts(model)
+    return _UNKNOWN if known is None else known.max_tokens
 
 
 class ModelInfo(NamedTuple):

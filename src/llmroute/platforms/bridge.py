@@ -12,10 +12,12 @@ from typing import Any, NamedTuple
 
 from llmroute.errors import InvalidRequestError
 from llmroute.messages.call import Call
+from llmroute.platforms._items import items
 from llmroute.platforms.content import fit_messages, fit_system
 from llmroute.platforms.generations import differ
 from llmroute.platforms.parameters import Parameters
 from llmroute.platforms.platform import ANTHROPIC, Overrides, Platform
+from llmroute.platforms.results import put_apart
 from llmroute.platforms.terms import Losses, Terms, terms_of
 from llmroute.platforms.tools import fit_tools
 from llmroute.wire.envelope import Envelope
@@ -71,6 +73,10 @@ def bridge(
         if messages is not None:
             parameters.put("messages", messages.entries)
             loaded, definitions = messages.loaded, messages.definitions
+        if platform.results_apart:
+            entries = messages.entries if messages else items(body.raw("messages"))
+            if (apart := put_apart(entries or [])) is not None:
+                parameters.put("messages", apart)
     if "system" in body:
         system = fit_system(body, terms, losses)
         if system is not None:
@@ -91,11 +97,13 @@ def bridge(
 def adapt(call: Call, model: str) -> tuple[Envelope, tuple[str, ...]]:
     """Return a body for `model` on the Anthropic API, and what was changed for it, a line each.
 
-    The caller shaped its request for the name it asked for.  Where `model` is that Claude model,
+    The caller shaped its request for the name it asked for, unless it speaks another vendor's
+    format, and what came in was shaped here, for no model yet.  Where `model` is that Claude model,
     or one that takes the same, or none we know, the body is the caller's own; and so is one that
     cannot be decoded, for the API to judge.
     """
-    if model == call.model or not differ(call.model, model):
+    asked = call.model if call.spoken is None else ""
+    if model == asked or not differ(asked, model):
         return call.body, ()
     try:
         bridged = bridge(call, ANTHROPIC, model)

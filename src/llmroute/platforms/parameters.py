@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from llmroute.platforms._items import word
+import msgspec
+
+from llmroute.platforms._items import Item, members, text_of, word
 from llmroute.platforms.generations import EFFORTS
 from llmroute.platforms.terms import Losses, Terms
-from llmroute.wire.envelope import Envelope
+from llmroute.wire.envelope import MALFORMED, Envelope
 
 __all__ = ["Parameters", "fit_cache_control"]
 
@@ -130,13 +132,31 @@ class Parameters:
                 self._note(member, "does not take it")
 
     def _fit_tool_choice(self) -> None:
-        choice = self.get("tool_choice")
-        if self._terms.generation.forced_tools or not isinstance(choice, dict):
+        choice, taken = self.get("tool_choice"), self._terms.platform.tool_choices
+        if not isinstance(choice, dict):
             return
-        if word(choice, "type") in {"any", "tool"}:
-            kept = {k: v for k, v in choice.items() if k == "disable_parallel_tool_use"}
+        kind, title = word(choice, "type"), self._terms.platform.title
+        kept = {k: v for k, v in choice.items() if k == "disable_parallel_tool_use"}
+        if kind in {"any", "tool"} and not self._terms.generation.forced_tools:
             self.put("tool_choice", {"type": "auto", **kept})
             self._note("tool_choice", "cannot be made to use a tool; sent as auto")
+        elif kind == "tool" and kind not in taken:
+            if tools := self._tools(word(choice, "name")):
+                self.put("tools", tools)
+            self.put("tool_choice", {"type": "any", **kept})
+            reason = f"{title} does not take a name; sent as any, with that tool alone"
+            self._losses.note("tool_choice", reason)
+        elif kind == "none" and kind not in taken:
+            self.drop("tools")
+            self.drop("tool_choice")
+            self._losses.note("tool_choice", f"{title} does not take none; sent without tools")
+
+    def _tools(self, name: str) -> list[Item]:
+        """Return the tool of this name, or all there are where none has it."""
+        tools: list[Item] = self.get("tools") or []
+        return [
+            each for each in tools if text_of((members(each) or {}).get("name")) == name
+        ] or tools
 
     def _fit_thinking(self) -> None:
         thinking, taken = self.get("thinking"), self._terms.generation.thinking
@@ -179,6 +199,11 @@ class Parameters:
         if budget < _LEAST_BUDGET or choice in {"any", "tool"}:
             self.drop("thinking")
             self._note("thinking", "thinks by a budget, for which there is no room")
+            return
+        if _is_unthought(self._body):
+            # "Expected `thinking` or `redacted_thinking`, but found `tool_use`."
+            self.drop("thinking")
+            self._note("thinking", "thinks by a budget only where the call before has its thinking")
             return
         kept = {"display": shown} if (shown := word(thinking, "display")) in _SHOWN else {}
         self.put("thinking", {"type": "enabled", "budget_tokens": budget, **kept})
@@ -249,6 +274,25 @@ class Parameters:
 
     def _note(self, place: str, reason: str) -> None:
         self._losses.note(place, f"{self._terms.generation.name} {reason}")
+
+
+_messages = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+
+def _is_unthought(body: Envelope) -> bool:
+    """Say whether the request goes on after a call that came back without the thinking before it.
+
+    Only the last two messages are looked into.
+    """
+    try:
+        said, result = map(msgspec.json.decode, _messages(body.raw("messages"))[-2:])
+        return (
+            result["content"][0]["type"] == "tool_result"
+            and said["role"] == "assistant"
+            and said["content"][0]["type"] not in {"thinking", "redacted_thinking"}
+        )
+    except (*MALFORMED, KeyError, IndexError, TypeError, ValueError):
+        return False
 
 
 def _is_high(value: Any) -> bool:

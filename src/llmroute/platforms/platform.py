@@ -39,6 +39,9 @@ class Overrides:
     drop_members: frozenset[str] = frozenset()
 
 
+_EVERY_CHOICE = frozenset({"auto", "any", "tool", "none"})
+
+
 @dataclass(frozen=True, slots=True)
 class Platform:
     """One way Claude is hosted, or a server of another vendor's that reads the same format.
@@ -55,6 +58,9 @@ class Platform:
         refused_blocks: Types of blocks that are put in words, or left out.
         refused_places: Further members, named as in the losses: `thinking.display`.
         taken_places: Members that it takes though it has not the beta which unlocks them.
+        tool_choices: Types of `tool_choice` that do what they say.
+        results_apart: Reads tool results after whatever stands beside them, so that they get a
+            message of their own.
         formats: Takes `output_config.format` and strict tools.
         legacy: Has an older interface for the models up to 4.6.
         generation: What its models take that are no Claude models; `None` if it has none of its
@@ -72,6 +78,8 @@ class Platform:
     refused_blocks: frozenset[str] = frozenset()
     refused_places: frozenset[str] = frozenset()
     taken_places: frozenset[str] = frozenset()
+    tool_choices: frozenset[str] = _EVERY_CHOICE
+    results_apart: bool = False
     formats: bool = True
     legacy: bool = False
     generation: Generation | None = None

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from operator import is_
 from typing import Any, NamedTuple
 
+from llmroute.errors import InvalidRequestError
 from llmroute.platforms._items import Item, items, members, word
 from llmroute.platforms.parameters import fit_cache_control
 from llmroute.platforms.terms import Losses, Terms
@@ -47,6 +48,10 @@ def fit_tools(
     """Fit the tools; `None`, if they can stay as they are.
 
     Those that messages have `loaded` do not stay deferred; `definitions` join at the end.
+
+    Raises:
+        InvalidRequestError: All it offers is run by Anthropic, and not there: a search of the web,
+            say, whose results the model would else make up.
     """
     if terms.takes_every_block:
         return None
@@ -56,6 +61,7 @@ def fit_tools(
     listed = (items(body.raw("tools")) or []) if decoded else []
     kept: list[Item] = []
     dropped: set[str] = set()
+    missing: list[str] = []
     eager = False
     for entry, tool in zip(listed, decoded, strict=True):
         if not isinstance(tool, dict):
@@ -65,12 +71,15 @@ def fit_tools(
         if terms.refuses_tool(kind):
             losses.note(f"tools[] {kind}", f"{terms.title} does not run it")
             dropped.add(name or kind)
+            missing += [] if kind.startswith("tool_search_tool_") else [name or kind]
         elif name == _PLACEHOLDER and "tools[].defer_loading" in terms.refused:
             losses.note(f"tools[] {name}", "no tool is deferred")
             dropped.add(name)
         else:
             kept.append(_fit(entry, tool, terms, losses, awake=name in loaded))
             eager |= _STREAMS in terms.refused and tool.get("eager_input_streaming") is True
+    if missing and not kept and not definitions:
+        raise InvalidRequestError(f"tools: {terms.title} does not run {', '.join(missing)}")
     if not dropped and not definitions and all(map(is_, kept, listed)):
         return None
     named = {word(tool, "name") for tool in decoded}

@@ -10,6 +10,7 @@ import msgspec
 from llmroute.errors import UpstreamError
 from llmroute.messages.events import error_type
 from llmroute.providers._base import native_error
+from llmroute.translate.openai_errors import overflow
 from llmroute.wire.envelope import MALFORMED
 from llmroute.wire.headers import Headers, first
 
@@ -44,7 +45,11 @@ _DEPLOYMENT_IS_WRONG = re.compile(
     re.IGNORECASE,
 )
 _TOO_LONG = re.compile(
-    "input is too long|too many (input )?tokens in (the )?(prompt|input)", re.IGNORECASE
+    "input is too long|too many (input )?tokens in (the )?(prompt|input)"
+    # Of models that are no Claude.
+    "|maximum context length|input tokens exceed|exceeds? the (model's )?(maximum )?context"
+    "|number of input tokens exceeds",
+    re.IGNORECASE,
 )
 _IDENTITY = re.compile(r"arn:aws[a-z-]*:(?:iam|sts):[^\s,;\"'\\<]*")
 _ACCOUNT = re.compile(r"(?<![0-9])[0-9]{12}(?![0-9])")
@@ -109,8 +114,7 @@ def worded(
         if _DEPLOYMENT_IS_WRONG.search(text):
             status, kind = 404, "not_found_error"
         elif _TOO_LONG.search(text) and "prompt is too long" not in text:
-            # Claude Code compacts a conversation on these words.
-            text = f"prompt is too long: {text}"
+            text = overflow(text)
     error = {"type": "error", "error": {"type": kind, "message": text}}
     if request_id := first(headers, b"x-amzn-requestid"):
         error["request_id"] = request_id

@@ -100,6 +100,10 @@ class Deployment(BaseModel):
     extra_body: dict[str, Any] = Field(default_factory=dict, repr=False)
     """Members set in the body of every Messages request to this deployment; a member that the
     caller sent wins."""
+    max_input_tokens: int | None = Field(None, gt=0)
+    """The longest prompt in tokens, where the model's name does not tell: what a server was started
+    with, say.  Clients are told, and a prompt that is surely longer is not sent there, unless the
+    model is a Claude."""
     connect_timeout: float = Field(10.0, gt=0)
     """Seconds until a connection must stand."""
     timeout: float = Field(600.0, gt=0)

@@ -64,7 +64,7 @@ def chat_request_of(
 
 def chat_decoder(call: Call, dialect: ChatDialect) -> Decoder:
     """Return a decoder for one streamed answer."""
-    return ChatDecoder(call.body, call.model, dialect)
+    return ChatDecoder(call.body, call.model, dialect, call.input_tokens)
 
 
 def chat_whole(call: Call, body: bytes, dialect: ChatDialect) -> bytes:
@@ -79,7 +79,7 @@ def chat_whole(call: Call, body: bytes, dialect: ChatDialect) -> bytes:
         return body
     if not isinstance(data, dict):
         return body
-    message = chat_message(data, call.body, call.model, dialect)
+    message = chat_message(data, call.body, call.model, dialect, call.input_tokens)
     if isinstance(message, OpenAIProblem):
         raise raised(message, ())
     return msgspec.json.encode(message)

@@ -10,7 +10,6 @@ from pydantic import Field
 
 from llmroute.errors import FaultError, InvalidRequestError
 from llmroute.messages.call import Call
-from llmroute.messages.estimate import estimate
 from llmroute.providers._base import Decoder, Deployment, UpstreamRequest
 from llmroute.providers._openai_error import raised
 from llmroute.providers._spoken import spoken_in, spoken_request
@@ -33,10 +32,6 @@ __all__ = [
     "responses_request_of",
     "responses_whole",
 ]
-
-# An estimate for a status line, of a body that is JSON; images are none of the text.
-_BYTES_PER_TOKEN = 4
-_IMAGES = b'"base64"'
 
 _Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
@@ -149,15 +144,7 @@ def responses_decoder(call: Call, family: str) -> Decoder:
 
 
 def _wanted(call: Call, family: str) -> Wanted:
-    return wanted(call.body, call.model, family, _expected_tokens(call))
-
-
-def _expected_tokens(call: Call) -> int:
-    """Return about how long the prompt is; the upstream's own count comes at the end."""
-    raw = bytes(call.body)
-    if _IMAGES in raw:
-        return estimate(_decoded(call))
-    return len(raw) // _BYTES_PER_TOKEN
+    return wanted(call.body, call.model, family, call.input_tokens)
 
 
 def responses_whole(call: Call, family: str, body: bytes) -> bytes:

@@ -25,7 +25,9 @@ from llmroute.providers._base import (
     own_headers,
     unsealed,
 )
+from llmroute.providers._opening import OpeningDecoder
 from llmroute.providers._worded import decoded, is_native
+from llmroute.providers.limits import is_claude, limits_of
 from llmroute.providers.vendors import VENDORS, Vendor
 from llmroute.translate.openai_errors import problem_of
 from llmroute.wire.headers import Headers
@@ -94,6 +96,18 @@ class AnthropicCompatibleDeployment(BridgedDeployment):
         return replace(platform, refused_blocks=blocks, generation=generation)
 
 
+def _fitted(deployment: AnthropicCompatibleDeployment, model: str) -> Platform:
+    """Return what is taken there of a model, whose longest answer its name may tell."""
+    platform = deployment.platform
+    if deployment.max_tokens_limit is not None or is_claude(deployment, model):
+        return platform
+    longest = limits_of(deployment, model).answer
+    if longest is None:
+        return platform
+    named = (platform.generation or UNKNOWN)._replace(name=platform.title, max_tokens=longest)
+    return replace(platform, generation=named)
+
+
 def _row(deployment: AnthropicCompatibleDeployment) -> Vendor:
     return VENDORS[deployment.vendor] if deployment.vendor else _UNKNOWN
 
@@ -101,7 +115,8 @@ def _row(deployment: AnthropicCompatibleDeployment) -> Vendor:
 def _prepare(call: Call, deployment: AnthropicCompatibleDeployment, model: str) -> UpstreamRequest:
     if call.endpoint == "count_tokens" and not _row(deployment).counts:
         raise InvalidRequestError(f"{_row(deployment).title} does not count tokens")
-    bridged = bridge(unsealed(call), deployment.platform, model, deployment.overrides)
+    platform = _fitted(deployment, model)
+    bridged = bridge(unsealed(call), platform, model, deployment.overrides)
     members: dict[str, Any] = {}
     if model != call.model:
         members["model"] = model
@@ -154,6 +169,10 @@ def _overflows(message: str) -> bool:
     return message.startswith("prompt is too long")
 
 
+def _decoder(call: Call, deployment: AnthropicCompatibleDeployment) -> OpeningDecoder | None:
+    return OpeningDecoder(call) if _row(deployment).starts_late else None
+
+
 def _address(deployment: AnthropicCompatibleDeployment) -> str:
     return deployment.base_url
 
@@ -163,6 +182,7 @@ PROVIDER = Provider(
     AnthropicCompatibleDeployment,
     _prepare,
     _error,
+    _decoder,
     refused=refused_in,
     address=_address,
 )

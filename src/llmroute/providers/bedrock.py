@@ -1,8 +1,7 @@
-"""Claude at Amazon: on Bedrock by InvokeModel, or by the Messages API at an address of AWS's.
+"""Models at Amazon: Claude by InvokeModel or by the Messages API, others by Converse.
 
 The body of an invocation is a Messages request without `model` and `stream`, which stand in the
-path; a stream comes as AWS event messages, each of which holds one event of a Messages stream.
-https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_InvokeModel.html
+path.  https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_InvokeModel.html
 """
 
 from __future__ import annotations
@@ -15,12 +14,11 @@ from urllib.parse import quote
 import msgspec
 from pydantic import Field, SecretStr, StringConstraints
 
-from llmroute.errors import MisconfiguredError, StreamBrokenError
+from llmroute.errors import MisconfiguredError
 from llmroute.messages.call import Call
-from llmroute.messages.events import error_event
 from llmroute.platforms import BEDROCK, MANTLE, adapt, bridge, refused_in
-from llmroute.providers._aws import aws_error, worded
-from llmroute.providers._aws_zones import ZONES
+from llmroute.providers._aws import aws_error
+from llmroute.providers._aws_services import address_of, service_of
 from llmroute.providers._base import (
     BridgedDeployment,
     Provider,
@@ -28,10 +26,11 @@ from llmroute.providers._base import (
     own_headers,
     unsealed,
 )
+from llmroute.providers._converse import conversation, converse_whole, counted, is_whole
+from llmroute.providers._runtime_stream import RuntimeDecoder
+from llmroute.translate.converse_model import ConverseModel, lacking
 from llmroute.wire.envelope import MALFORMED, Envelope
-from llmroute.wire.eventstream import EventStreamDecoder, Message
 from llmroute.wire.headers import first
-from llmroute.wire.sse import encode
 
 __all__ = ["PROVIDER", "BedrockDeployment", "placed", "service"]
 
@@ -40,6 +39,7 @@ _VERSION = "bedrock-2023-05-31"
 _NATIVE_VERSION = b"2023-06-01"
 
 _ACTIONS = {False: "invoke", True: "invoke-with-response-stream"}
+_CONVERSATIONS = {False: "converse", True: "converse-stream"}
 _ACCEPT = {False: b"application/json", True: b"application/vnd.amazon.eventstream"}
 
 # Where the id of a foundation model stands: by itself, behind a profile's region, or in an ARN.
@@ -51,23 +51,11 @@ _DOTS = (".", "..")
 # Stands for the address until the credential has told the region.
 _NO_PLACE = "https://aws.invalid"
 
-# By surface: the address, and the service that signatures are for.
-_ADDRESSES = {
-    "invoke": "https://bedrock-runtime.{region}.{zone.domain}",
-    "messages": "https://bedrock-mantle.{region}.{zone.api_domain}/anthropic",
-    "claude_platform": "https://aws-external-anthropic.{region}.{zone.api_domain}",
-}
-_SERVICES = {
-    "invoke": "bedrock",
-    "messages": "bedrock-mantle",
-    "claude_platform": "aws-external-anthropic",
-}
-
 _Region = Annotated[str, StringConstraints(pattern=r"^[a-z]{2,5}(-[a-z]+)+-[0-9]+$")]
 
 
 class BedrockDeployment(BridgedDeployment):
-    """A Claude model on Amazon Bedrock.
+    """A model on Amazon Bedrock, Claude or another.
 
     The credential is the first of: `api_key`, a role with `web_identity_token`, `role_arn`,
     `profile`, the access keys, and what the AWS tools themselves would find on this machine.
@@ -78,10 +66,22 @@ class BedrockDeployment(BridgedDeployment):
     provider: Literal["bedrock"] = "bedrock"
     forward_client_auth: Literal[False] = False
     """A caller's own credential is never sent to AWS."""
-    surface: Literal["invoke", "messages", "claude_platform"] = "invoke"
-    """How it is spoken to: `invoke` for InvokeModel, which has every model; `messages` for
-    Bedrock's own Messages endpoint, which has the newer ones; `claude_platform` for Claude Platform
-    on AWS, where models go by Anthropic's names."""
+    surface: Literal["invoke", "converse", "messages", "claude_platform"] | None = None
+    """How it is spoken to: `invoke` for InvokeModel, which has every Claude; `converse` for
+    Converse, which has every model; `messages` for Bedrock's own Messages endpoint, which has the
+    newer Claudes; `claude_platform` for Claude Platform on AWS, where models go by Anthropic's
+    names. Left out, it is `converse` for a model whose name, or `base_model`, tells that it is no
+    Claude, else `invoke`."""
+    base_model: str | None = None
+    """The model this is, where its name does not tell, as for an application inference profile:
+    `claude-opus-5-5`, or Bedrock's id of one that is no Claude, `amazon.nova-pro-v1:0`."""
+    max_tokens_limit: int | None = Field(None, gt=0)
+    """The longest answer in tokens that the model gives, if it is no Claude and its name does not
+    tell; a longer one that is asked for is lowered to it."""
+    extra_body: dict[str, Any] = Field(default_factory=dict, repr=False)
+    """Members set in the body of every Messages request; a member that the caller sent wins. With
+    Converse, members of its own request in place of translated ones; those of `inferenceConfig`,
+    `additionalModelRequestFields` and other objects one by one."""
     workspace_id: str | None = None
     """The workspace on Claude Platform on AWS; left out, it is the one in
     `ANTHROPIC_AWS_WORKSPACE_ID`."""
@@ -148,13 +148,13 @@ _HEADERS = (
 
 def service(deployment: BedrockDeployment) -> str:
     """Return the service that a deployment's signatures are for."""
-    return deployment.signing_service or _SERVICES[deployment.surface]
+    return deployment.signing_service or service_of(deployment.surface)
 
 
 def _base_url(deployment: BedrockDeployment) -> str:
     if deployment.base_url:
         return deployment.base_url.removesuffix("/messages").removesuffix("/v1")
-    return _address(deployment, deployment.region) if deployment.region else _NO_PLACE
+    return address_of(deployment.surface, deployment.region) if deployment.region else _NO_PLACE
 
 
 def _shown(deployment: BedrockDeployment) -> str:
@@ -165,22 +165,21 @@ def _shown(deployment: BedrockDeployment) -> str:
     return f"in the region that the AWS files name{otherwise}"
 
 
-def _address(deployment: BedrockDeployment, region: str) -> str:
-    zone = next(zone for zone in ZONES if region.startswith(zone.start))
-    return _ADDRESSES[deployment.surface].format(region=region, zone=zone)
-
-
 def placed(request: UpstreamRequest, deployment: BedrockDeployment, region: str) -> UpstreamRequest:
     """Return a request of a deployment that names no region, with its address in `region`."""
     if not request.url.startswith(_NO_PLACE):
         return request
-    url = _address(deployment, region) + request.url.removeprefix(_NO_PLACE)
+    url = address_of(deployment.surface, region) + request.url.removeprefix(_NO_PLACE)
     return request._replace(url=url)
 
 
 def _prepare(call: Call, deployment: BedrockDeployment, model: str) -> UpstreamRequest:
-    prepare = _invocation if deployment.surface == "invoke" else _message
-    return prepare(unsealed(call), deployment, model)
+    if deployment.surface in ("messages", "claude_platform"):
+        return _message(unsealed(call), deployment, model)
+    known = ConverseModel.of(deployment.base_model or model, call.without)
+    if deployment.surface == "converse" or (deployment.surface is None and known.is_foreign):
+        return _conversation(call, deployment, model, known)
+    return _invocation(unsealed(call), deployment, model)
 
 
 def _message(call: Call, deployment: BedrockDeployment, model: str) -> UpstreamRequest:
@@ -221,18 +220,73 @@ def _invocation(call: Call, deployment: BedrockDeployment, model: str) -> Upstre
         body = _to_count(body)
     else:
         action, accept = _ACTIONS[call.stream], _ACCEPT[call.stream]
-    if model in _DOTS:
-        raise MisconfiguredError("the model's name is no name", status=404)
-    # An ARN has slashes and colons; all of it is one segment.
-    url = f"{_base_url(deployment)}/model/{quote(model, safe='')}/{action}"
     headers = {b"content-type": b"application/json", b"accept": accept}
     if call.endpoint == "messages":
         for setting, name in _HEADERS:
             if value := getattr(deployment, setting):
                 headers[name] = value.encode("latin-1")
+    url = _model_url(deployment, model, action)
     return UpstreamRequest(
         "POST", url, [*(headers | own_headers(deployment)).items()], body.pieces(), losses
     )
+
+
+def _model_url(deployment: BedrockDeployment, model: str, action: str) -> str:
+    if model in _DOTS:
+        raise MisconfiguredError("the model's name is no name", status=404)
+    # An ARN has slashes and colons; all of it is one segment.
+    return f"{_base_url(deployment)}/model/{quote(model, safe='')}/{action}"
+
+
+def _conversation(
+    call: Call, deployment: BedrockDeployment, model: str, known: ConverseModel
+) -> UpstreamRequest:
+    made = conversation(
+        call,
+        known,
+        family=_family(call, deployment),
+        overrides=deployment.overrides,
+        limit=deployment.max_tokens_limit,
+        own=_own_members(deployment) | deployment.extra_body,
+    )
+    streams = call.stream and not is_whole(call, known)
+    body, action, accept = made.body, _CONVERSATIONS[streams], _ACCEPT[streams]
+    if call.endpoint == "count_tokens":
+        body, action, accept = counted(body, known), "count-tokens", _ACCEPT[False]
+        model = _countable(model, deployment)
+    url = _model_url(deployment, model, action)
+    # None of the caller's own headers: they are Anthropic's.
+    headers = {b"content-type": b"application/json", b"accept": accept} | own_headers(deployment)
+    return UpstreamRequest(
+        "POST", url, [*headers.items()], (msgspec.json.encode(body),), made.losses
+    )
+
+
+def _own_members(deployment: BedrockDeployment) -> dict[str, Any]:
+    """Return the members by which Converse is told what invocations have in headers."""
+    own: dict[str, Any] = {}
+    if deployment.guardrail_id:
+        own["guardrailConfig"] = {
+            "guardrailIdentifier": deployment.guardrail_id,
+            "guardrailVersion": deployment.guardrail_version or "DRAFT",
+        }
+        if deployment.guardrail_trace:
+            own["guardrailConfig"]["trace"] = deployment.guardrail_trace.lower()
+    if deployment.service_tier:
+        own["serviceTier"] = {"type": deployment.service_tier}
+    if deployment.latency:
+        own["performanceConfig"] = {"latency": deployment.latency}
+    return own
+
+
+def _family(call: Call, deployment: BedrockDeployment) -> str:
+    """Return which model's reasoning it is: the same for a request and for its answer.
+
+    What an alias's `*` matched is known only to the request; what was asked for stands for it.
+    """
+    told = deployment.base_model or deployment.model or call.model
+    told = told.replace("*", call.model)
+    return ConverseModel.of(told).name or told
 
 
 def _body(
@@ -279,75 +333,21 @@ def _countable(model: str, deployment: BedrockDeployment) -> str:
     )
 
 
-class _Chunk(msgspec.Struct):
-    """What a `chunk` holds; msgspec reads the base64 into bytes."""
+class _Shape(msgspec.Struct):
+    """What tells an answer of Converse's."""
 
-    event: bytes = msgspec.field(name="bytes")
-
-
-class _Event(msgspec.Struct):
-    type: str = ""
+    type: Any = None
+    output: Any = None
 
 
-_chunk = msgspec.json.Decoder(_Chunk).decode
-_event = msgspec.json.Decoder(_Event).decode
-
-_METRICS = "amazon-bedrock-invocationMetrics"
-
-
-class _Decoder:
-    """AWS event messages → a Messages event stream."""
-
-    __slots__ = ("_messages",)
-
-    def __init__(self) -> None:
-        self._messages = EventStreamDecoder()
-
-    def feed(self, data: bytes) -> bytes:
-        return b"".join([_as_event(message) for message in self._messages.feed(data)])
-
-    def close(self) -> bytes:
-        self._messages.close()
-        return b""
-
-
-def _as_event(message: Message) -> bytes:
-    headers = message.headers
-    match headers.get(":message-type"):
-        case "event":
-            return _of_chunk(message.payload) if headers.get(":event-type") == "chunk" else b""
-        case "exception":
-            return _as_error(str(headers.get(":exception-type")), message.payload)
-        case "error":
-            described = {"message": headers.get(":error-message")}
-            return _as_error(str(headers.get(":error-code")), msgspec.json.encode(described))
-        case _:
-            return b""
-
-
-def _of_chunk(payload: bytes) -> bytes:
-    try:
-        data = _chunk(payload).event
-        kind = _event(data).type
-    except MALFORMED:
-        raise StreamBrokenError("a chunk of the stream holds no event") from None
-    if kind == "message_stop" and _METRICS.encode() in data:
-        data = bytes(Envelope.parse(data).without(_METRICS))
-    return encode(kind.encode(), data)
-
-
-def _as_error(name: str, payload: bytes) -> bytes:
-    try:
-        described = msgspec.json.decode(payload)
-    except MALFORMED:
-        described = None
-    described = described if isinstance(described, dict) else {}
-    return error_event(worded(name, described.get("message"), 500, described, ())[1])
-
-
-def _whole(call: Call, _deployment: BedrockDeployment, body: bytes) -> bytes:
+def _whole(call: Call, deployment: BedrockDeployment, body: bytes) -> bytes:
     if call.endpoint == "messages":
-        return body
+        try:
+            shape = msgspec.json.decode(body, type=_Shape)
+        except MALFORMED:
+            return body
+        is_converse = shape.type is None and shape.output is not None
+        return converse_whole(call, body, _family(call, deployment)) if is_converse else body
     try:
         count = msgspec.json.decode(body)["inputTokens"]
     except (*MALFORMED, KeyError, TypeError):
@@ -355,8 +355,14 @@ def _whole(call: Call, _deployment: BedrockDeployment, body: bytes) -> bytes:
     return msgspec.json.encode({"input_tokens": count})
 
 
-def _decoder(_call: Call, deployment: BedrockDeployment) -> _Decoder | None:
-    return _Decoder() if deployment.surface == "invoke" else None
+def _decoder(call: Call, deployment: BedrockDeployment) -> RuntimeDecoder | None:
+    if deployment.surface in ("messages", "claude_platform"):
+        return None
+    return RuntimeDecoder(call, _family(call, deployment))
+
+
+def _refused(message: str) -> frozenset[str]:
+    return refused_in(message) | lacking(message)
 
 
 PROVIDER = Provider(
@@ -366,6 +372,6 @@ PROVIDER = Provider(
     aws_error,
     _decoder,
     _whole,
-    refused=refused_in,
+    refused=_refused,
     address=_shown,
 )

@@ -82,6 +82,9 @@ class GeminiDeployment(Deployment):
     """How much is blocked of what Google rates as harmful: nothing, what is very likely to be
     (`few`), what is likely to be (`some`), or all that may be (`most`). Left out, as Google has
     it."""
+    max_tokens_limit: int | None = Field(None, gt=0)
+    """The longest answer in tokens that the model gives, where its name does not tell; a longer one
+    that is asked for is lowered to it."""
     extra_body: dict[str, Any] = Field(default_factory=dict, repr=False)
     """Members set in the body of every request as it is sent, in place of translated ones; those
     of `generationConfig` and other objects one by one."""
@@ -128,7 +131,12 @@ def base_url(deployment: GeminiDeployment) -> str:
 
 
 def _prepare(call: Call, deployment: GeminiDeployment, model: str) -> UpstreamRequest:
-    made = gemini_request(call.body, model, with_signatures=_SIGNATURES not in call.without)
+    made = gemini_request(
+        call.body,
+        model,
+        with_signatures=_SIGNATURES not in call.without,
+        longest=deployment.max_tokens_limit,
+    )
     body = _with_own(made.body, deployment)
     url = _resource(deployment, model)
     if call.endpoint == "count_tokens":

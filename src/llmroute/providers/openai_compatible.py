@@ -6,6 +6,7 @@ https://platform.openai.com/docs/api-reference/chat: the request and the answer 
 
 from __future__ import annotations
 
+import dataclasses
 from functools import cached_property
 from typing import Any, Literal
 
@@ -15,6 +16,7 @@ from llmroute.messages.call import Call
 from llmroute.providers._base import BaseUrl, Decoder, Deployment, Provider, UpstreamRequest
 from llmroute.providers._chat import chat_decoder, chat_request_of, chat_whole, of_family
 from llmroute.providers._openai_error import openai_error
+from llmroute.providers.limits import limits_of
 from llmroute.providers.vendors import VENDORS
 from llmroute.translate.chat_dialect import (
     CacheMarks,
@@ -52,8 +54,8 @@ class OpenAICompatibleDeployment(Deployment):
     max_tokens_name: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     """What the limit of an answer's length is called; newer models of OpenAI's take the latter."""
     max_tokens_limit: int | None = Field(None, gt=0)
-    """The longest answer in tokens that the model takes; a longer one that is asked for is
-    lowered to it."""
+    """The longest answer in tokens that the model takes, where its name does not tell; a longer
+    one that is asked for is lowered to it."""
     system_role: Literal["system", "developer"] = "system"
     """The role of the system prompt."""
     system_messages: bool = False
@@ -185,7 +187,11 @@ def _dialect(call: Call, deployment: OpenAICompatibleDeployment) -> ChatDialect:
 
 def _prepare(call: Call, deployment: OpenAICompatibleDeployment, model: str) -> UpstreamRequest:
     url = chat_url(deployment.base_url)
-    return chat_request_of(call, deployment, model, url, _dialect(call, deployment))
+    dialect = _dialect(call, deployment)
+    longest = limits_of(deployment, model).answer
+    if longest != dialect.max_tokens_limit:
+        dialect = dataclasses.replace(dialect, max_tokens_limit=longest)
+    return chat_request_of(call, deployment, model, url, dialect)
 
 
 def _decoder(call: Call, deployment: OpenAICompatibleDeployment) -> Decoder:

@@ -10,6 +10,7 @@ gateway's table (LiteLLM 1.109.1), which is not the vendor's word.  All of Novem
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
@@ -50,6 +51,7 @@ class Vendor(NamedTuple):
         counts: Has `/v1/messages/count_tokens`.
         key_needed: Refuses requests without a key.
         own_server: Runs wherever a user starts it; its address there serves every format it has.
+        starts_late: Leaves `message_start` out of some of its Messages streams.
         shared_key: Its variable is there for other reasons as well, so that finding it means
             nothing.
         prices: Its name in the price list genai-prices; the same if empty.
@@ -65,6 +67,7 @@ class Vendor(NamedTuple):
     counts: bool = False
     key_needed: bool = True
     own_server: bool = False
+    starts_late: bool = False
     shared_key: bool = False
     prices: str = ""
     source: _Source = "docs"
@@ -99,6 +102,10 @@ def _quirks(**settings: Any) -> Mapping[str, Any]:
     return MappingProxyType(settings)
 
 
+# Measured by `make test-real`, like all of its row.
+_LLAMA_CPP = replace(
+    compatible("llama.cpp"), tool_choices=frozenset({"auto", "any"}), results_apart=True
+)
 _NO_QUIRKS = _quirks()
 _NO_ORDER = ["auto", "none"]
 _ALL_EFFORTS = {"none": ""}
@@ -356,11 +363,17 @@ def _own_servers() -> tuple[Vendor, ...]:
             "llama.cpp",
             (Address(f"{here}:8080/v1", f"{here}:8080"),),
             ("LLAMA_API_KEY", "LLAMAFILE_API_KEY"),
-            compatible("llama.cpp"),
-            _quirks(effort_in=_TEMPLATE, image_urls=False, top_k=True),
+            _LLAMA_CPP,
+            _quirks(
+                effort_in=_TEMPLATE,
+                tool_choices=["auto", "none", "required"],
+                image_urls=False,
+                top_k=True,
+            ),
             counts=True,
             key_needed=False,
             own_server=True,
+            starts_late=True,
         ),
         Vendor(
             "lm_studio",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final, NamedTuple
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import anyio
 
@@ -17,7 +17,7 @@ from llmroute.router.verbatim import Verbatim
 from llmroute.transport import Reply
 from llmroute.wire.headers import Headers
 
-__all__ = ["Answer", "Head", "Settle"]
+__all__ = ["Answer", "Head", "Receive", "Settle"]
 
 # How long an upstream may take to end an answer in which all has been said.
 _LONGEST_END: Final = 0.5  # seconds
@@ -51,6 +51,10 @@ class Head(NamedTuple):
     format: Format = "messages"
 
 
+Receive: TypeAlias = Callable[[], Coroutine[Any, Any, bytes]]
+"""Returns the next events of a stream; `b""` at its end."""
+
+
 class Answer:
     """What a call is answered with, whole or as a stream of events.
 
@@ -60,6 +64,7 @@ class Answer:
         id: The message's id, as far as it has come.
         container: The id of the container it ran in; empty if in none.
         refused: The model refuses to answer, and has said nothing else.
+        through: What the events go through on their way to the caller; `None` for nothing.
     """
 
     __slots__ = (
@@ -74,6 +79,7 @@ class Answer:
         "head",
         "id",
         "refused",
+        "through",
     )
 
     def __init__(
@@ -96,6 +102,7 @@ class Answer:
         self.id = id
         self.container = container
         self.refused = refused
+        self.through: Callable[[Receive], Coroutine[Any, Any, bytes]] | None = None
         self._reply: Reply | None = None
         self._decoder: Decoder | None = None
         self._relay: Relay | Verbatim | None = None
@@ -109,12 +116,15 @@ class Answer:
         """What it has used, as far as is known by now."""
         return self._usage if self._relay is None else self._relay.usage
 
-    async def receive(self) -> bytes:
+    def receive(self) -> Coroutine[Any, Any, bytes]:
         """Return the next events, whole ones, as they came; `b""` at the end of the stream.
 
         Raises:
             StreamBrokenError: The upstream stopped before the end of the message.
         """
+        return self._receive() if self.through is None else self.through(self._receive)
+
+    async def _receive(self) -> bytes:
         if self._first:
             first, self._first = self._first, b""
             return first

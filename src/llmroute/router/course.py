@@ -28,6 +28,7 @@ from llmroute.router.answer import Answer, Settle
 from llmroute.router.attempt import Target, Terms
 from llmroute.router.health import Health
 from llmroute.router.hedge import Hedges, first_of
+from llmroute.router.lengths import Lengths
 from llmroute.router.placing import Placement, Placing, thread_refused
 from llmroute.router.routes import Route
 from llmroute.routing.plan import GiveUp, Leg, Plan, Try, Wait
@@ -61,6 +62,7 @@ class House(NamedTuple):
         targets: The deployments, by name.
         health: How they are.
         placing: Where calls go.
+        lengths: How long their prompts are.
         hedges: Which of them are made twice.
     """
 
@@ -68,6 +70,7 @@ class House(NamedTuple):
     targets: Mapping[str, Target]
     health: Health
     placing: Placing
+    lengths: Lengths
     hedges: Hedges
 
 
@@ -81,6 +84,7 @@ class Course:
         "_house",
         "_placement",
         "_plan",
+        "_prompt",
         "_record",
         "_refusal",
         "_route",
@@ -102,6 +106,7 @@ class Course:
         self._call = call
         self._route = route
         self._placement = placement
+        self._prompt = house.lengths.prompt(call)
         self._record = record
         self._settle = settle
         self._started = started
@@ -112,7 +117,7 @@ class Course:
 
     async def run(self, retries: tuple[int, int]) -> Answer:
         """Follow the plan to its end."""
-        house, placement = self._house, self._placement
+        house, placement = self._house, self._fitting()
         policy = house.means.config.policy
         several = len(placement.legs) > 1
         self._plan = plan = Plan(
@@ -145,6 +150,18 @@ class Course:
         finally:
             if self._refusal is not None:
                 await self._let_go_of(self._refusal)
+
+    def _fitting(self) -> Placement:
+        """Leave out the deployments that the prompt is surely too long for, if there are others."""
+        placement = self._placement
+        if len(placement.legs) < 2:
+            return placement
+        legs = [leg for leg in placement.legs if self._prompt.overflow(leg) is None]
+        if not legs or len(legs) == len(placement.legs):
+            return placement
+        left = (f"{leg.deployment}: too long for it" for leg in placement.legs if leg not in legs)
+        moving = placement.moving if legs[0] == placement.legs[0] else 0
+        return placement._replace(legs=legs, moving=moving, why=(*placement.why, *left))
 
     async def _let_go_of(self, refusal: Answer) -> None:
         """Close what a model refused to answer; with the answer, if the caller goes away now."""
@@ -181,6 +198,10 @@ class Course:
         if leg.alias != self._fell_to:
             self._fell_to = leg.alias
             self._plan.notes.append(f"falls back to {leg.alias}")
+        if (overflow := self._prompt.overflow(leg)) is not None:
+            self._record.deployment, self._record.model = leg.deployment, leg.model
+            self._plan.failed(overflow, self._house.means.clock(), leg=leg)
+            return None
         counts = self._call.endpoint == "messages"
         if view is None or not counts or not health.on_trial(name, view):
             return await self._ask(leg, without)
@@ -220,6 +241,9 @@ class Course:
         house, record, name = self._house, self._record, leg.deployment
         record.deployment, record.model = leg.deployment, leg.model
         call, messages = self._readable(leg, without)
+        prompt, shown = self._prompt, self._prompt.shown(leg)
+        if shown:
+            call = dataclasses.replace(call, input_tokens=shown)
         tokens = call.rough_tokens
         began, sent = house.means.clock(), house.means.wall_clock()
         counts = call.endpoint == "messages"
@@ -254,7 +278,8 @@ class Course:
                 house.health.broken(name, StreamBrokenError(error))
             elif outcome == "answered" and counts:
                 house.health.finished(name)
-            if usage.data:
+            if counts and usage.data:
+                prompt.answered(leg, shown, usage)
                 house.placing.answered(
                     placement, leg, usage, messages=messages, sent=sent, unread=unread
                 )
@@ -313,6 +338,7 @@ class Course:
         house, record, call = self._house, self._record, self._call
         error.deployment = leg.deployment
         error.is_the_callers = self._is_the_callers(leg, error)
+        self._prompt.count_in(error, leg)
         record.attempts.append(Attempt(leg.deployment, str(error), error.status, took))
         error.attempts = len(record.attempts)
         several = not self._route.simple

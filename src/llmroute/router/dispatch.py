@@ -9,9 +9,15 @@ from collections.abc import Callable
 
 import msgspec
 
-from llmroute.errors import RejectedError, RequestError, UntranslatableError, UpstreamError
+from llmroute.errors import (
+    InvalidRequestError,
+    RejectedError,
+    RequestError,
+    UntranslatableError,
+    UpstreamError,
+)
 from llmroute.messages.call import Call
-from llmroute.messages.estimate import estimate
+from llmroute.messages.safeguards import MEMBER
 from llmroute.messages.usage import Usage
 from llmroute.observe import Outcome, Record
 from llmroute.router.answer import Answer, Head, Settle
@@ -19,14 +25,18 @@ from llmroute.router.attempt import Target
 from llmroute.router.course import Course, House, Means
 from llmroute.router.health import Health
 from llmroute.router.hedge import Hedges
+from llmroute.router.lengths import Lengths
 from llmroute.router.placing import Placing
-from llmroute.router.routes import Routes
+from llmroute.router.routes import Route, Routes
+from llmroute.router.safeguards import Reviews
 from llmroute.wire.envelope import MALFORMED
 
 __all__ = ["Dispatcher"]
 
 # What says nothing about the deployment.
 _FAULTS_OF_THE_CALL = (RejectedError, UntranslatableError)
+# Retries of a classifier: nobody else repeats its call.
+_REVIEW = (1, 1)
 
 
 class Dispatcher:
@@ -37,7 +47,7 @@ class Dispatcher:
         routes: From names to deployments.
     """
 
-    __slots__ = ("_note", "house", "routes")
+    __slots__ = ("_note", "_reviews", "house", "routes")
 
     def __init__(self, means: Means, note: Callable[[Record], None], files: str | None) -> None:
         """Prepare.
@@ -56,8 +66,10 @@ class Dispatcher:
             {name: Target(name, each, clock) for name, each in config.deployments.items()},
             health,
             Placing(config, health, means.counters, means.wall_clock, means.draw, files),
+            Lengths(config.deployments),
             Hedges(),
         )
+        self._reviews = Reviews(config, lambda call: self.send(call, _REVIEW, None))
 
     async def send(self, call: Call, retries: tuple[int, int], otherwise: str | None) -> Answer:
         """Make attempts until an answer has begun; what becomes of it is noted when it is over.
@@ -102,7 +114,7 @@ class Dispatcher:
         except UpstreamError as error:
             refused = isinstance(error, _FAULTS_OF_THE_CALL)
             counts = call.endpoint == "count_tokens" and not isinstance(error, RejectedError)
-            estimated = _estimated(call, error, settle) if counts else None
+            estimated = self._estimated(call, route, error, settle) if counts else None
             if estimated is None:
                 record.status = 200 if error.event else error.status
                 settle("refused" if refused else "failed", Usage(), str(error))
@@ -115,21 +127,27 @@ class Dispatcher:
             raise
         record.status, record.losses = answer.head.status, answer.head.losses
         record.first_byte = means.clock() - started
+        if call.endpoint == "messages" and MEMBER in call.body:
+            await self._reviews.review(call, route, answer)
         return answer
 
+    def _estimated(
+        self, call: Call, route: Route, error: UpstreamError, settle: Settle
+    ) -> Answer | None:
+        """Count by ourselves where the upstream does not: who gets no count may guess low.
 
-def _estimated(call: Call, error: UpstreamError, settle: Settle) -> Answer | None:
-    """Count by ourselves where the upstream does not: a client that gets no count may guess low.
-
-    There is no count of a body that cannot be read to its end.
-    """
-    try:
-        body = msgspec.json.decode(bytes(call.body))
-    except MALFORMED:
-        return None
-    headers = [(b"content-type", b"application/json"), (b"x-llmroute-estimated", b"true")]
-    return Answer(
-        Head(200, headers, error.deployment, call.model, error.attempts),
-        settle,
-        body=msgspec.json.encode({"input_tokens": estimate(body)}),
-    )
+        It is the highest of what the alias's own deployments would make of it.  There is no count
+        of a body that cannot be read to its end.
+        """
+        prompt = self.house.lengths.prompt(call)
+        try:
+            msgspec.json.decode(bytes(call.body))
+            count = max(prompt.tokens(option.leg) for option in route.groups[0].options)
+        except (InvalidRequestError, *MALFORMED):
+            return None
+        headers = [(b"content-type", b"application/json"), (b"x-llmroute-estimated", b"true")]
+        return Answer(
+            Head(200, headers, error.deployment, call.model, error.attempts),
+            settle,
+            body=msgspec.json.encode({"input_tokens": count}),
+        )

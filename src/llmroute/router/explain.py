@@ -6,7 +6,8 @@ The decisions are the router's own, made on a state in which nothing has happene
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import Literal
 
 import anyio
@@ -16,12 +17,14 @@ from llmroute import pricing
 from llmroute.config import Config
 from llmroute.errors import InvalidRequestError, UnknownAliasError
 from llmroute.messages.call import Call
-from llmroute.messages.estimate import estimate
+from llmroute.messages.safeguards import asked
 from llmroute.pricing import Tariff
 from llmroute.router.attempt import Target
 from llmroute.router.health import Health
+from llmroute.router.lengths import Lengths
 from llmroute.router.placing import Placement, Placing
 from llmroute.router.prospect import Prospect, Role, Turn, prospect_of
+from llmroute.router.reviewers import reviewed_by
 from llmroute.router.routes import Group, Option, Route, Routes
 from llmroute.routing.aliases import Match
 from llmroute.routing.plan import Leg
@@ -45,7 +48,8 @@ class Explanation:
         session: The key under which the conversation's place would be kept, which is a hash; empty
             if it would not be kept.
         assumed: What is not known before the call is made, and how it is taken to be.
-        input_tokens: The prompt's length, rather too high; `None` if it cannot be read.
+        input_tokens: The prompt's length at the first of `prospects`, rather too high; `None` if it
+            cannot be read.
         prospects: In the order in which they would be tried; those that stand by come last.
     """
 
@@ -100,13 +104,20 @@ async def explained(
     turns = list(_turns(route, placement, placing))
     if deployment is not None:
         turns = _only(config, deployment, call, turns)
-    length = _length(call)
+    prompt = Lengths(config.deployments).prompt(call)
+    try:
+        msgspec.json.decode(bytes(call.body))
+        lengths = [prompt.tokens(turn.leg) for turn in turns]
+    except (InvalidRequestError, *MALFORMED):
+        lengths = []
     prospects = [
         await prospect_of(
-            turn, targets[turn.leg.deployment], call, length, placing.tariff(turn.leg)
+            turn, targets[turn.leg.deployment], call, prompt, length, placing.tariff(turn.leg)
         )
-        for turn in turns
+        for turn, length in zip_longest(turns, lengths)
     ]
+    if call.endpoint == "messages" and asked(call.body) is not None:
+        prospects = [_reviewed(config, route, each) for each in prospects]
     matched: Literal["name", "pattern", ""] = "pattern" if "*" in route.alias else "name"
     return Explanation(
         call.model,
@@ -116,9 +127,17 @@ async def explained(
         matched if route.alias else "",
         placement.session.rpartition(":")[2],
         tuple(_assumed(route, placement)),
-        length,
+        lengths[0] if lengths else None,
         tuple(prospects),
     )
+
+
+def _reviewed(config: Config, route: Route, each: Prospect) -> Prospect:
+    if each.changes is None:
+        return each
+    losses = each.changes.losses
+    by = reviewed_by(config, route, each.deployment, each.model, losses)
+    return replace(each, reviewed_by=by)
 
 
 _ROLES: dict[Overflow, Role] = {
@@ -134,7 +153,8 @@ def _turns(route: Route, placement: Placement, placing: Placing) -> Iterator[Tur
         yield Turn(leg, "turn", fallback + reasons[leg])
     for overflow, legs in placement.reserves.items():
         reasons = _reasons(route.reserves[overflow], placing)
-        for leg in legs:
+        # What has its turn anyway, in the same alias, stands above already.
+        for leg in [each for each in legs if each not in placement.legs]:
             yield Turn(leg, _ROLES[overflow], f"stands by in {leg.alias}: {reasons[leg]}")
 
 
@@ -210,10 +230,3 @@ def _assumed(route: Route, placement: Placement) -> Iterator[str]:
         yield "the draw favours the heaviest; each call draws anew"
     if "lowest_latency" in strategies:
         yield "no deployment has been measured"
-
-
-def _length(call: Call) -> int | None:
-    try:
-        return estimate(msgspec.json.decode(bytes(call.body)))
-    except (InvalidRequestError, *MALFORMED):
-        return None

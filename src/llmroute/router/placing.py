@@ -125,6 +125,9 @@ class Placing:
         placement = self.ordered(route, view, pin)
         if ids or owners:
             placement = placement._replace(legs=_of_owner(placement.legs, owners, held))
+            if held.thread:
+                # Nobody else has it.
+                placement = placement._replace(reserves={})
             if owners and not held.thread and all(owner in view.full for owner in owners):
                 raise _at_limit(route.alias, view)
         return placement._replace(view=view, session=session, bound=held)

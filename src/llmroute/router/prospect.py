@@ -15,6 +15,7 @@ from llmroute.pricing import Tariff
 from llmroute.providers import Deployment, UpstreamRequest
 from llmroute.providers.bedrock import BedrockDeployment, placed
 from llmroute.router.attempt import Target
+from llmroute.router.lengths import Prompt
 from llmroute.routing.plan import Leg
 from llmroute.wire.envelope import Envelope
 from llmroute.wire.headers import Headers, upward
@@ -99,6 +100,7 @@ class Prospect:
         body: As it would go out.
         changes: Against the caller's request; `None` if there is a problem.
         cost: What an answer would cost; `None` if nobody knows.
+        reviewed_by: Who would judge its tool calls; empty if the call does not ask for that.
     """
 
     deployment: str
@@ -114,6 +116,7 @@ class Prospect:
     body: bytes = field(default=b"", repr=False)
     changes: Changes | None = None
     cost: Cost | None = None
+    reviewed_by: str = ""
 
 
 class Turn(NamedTuple):
@@ -125,7 +128,12 @@ class Turn(NamedTuple):
 
 
 async def prospect_of(
-    turn: Turn, target: Target, call: Call, length: int | None, tariff: Tariff | None
+    turn: Turn,
+    target: Target,
+    call: Call,
+    prompt: Prompt,
+    length: int | None,
+    tariff: Tariff | None,
 ) -> Prospect:
     """Return what a deployment would be sent in its turn; nothing is fetched or signed.
 
@@ -133,6 +141,7 @@ async def prospect_of(
         turn: Its own.
         target: The deployment.
         call: From either door.
+        prompt: Of the call.
         length: The prompt's, in tokens; `None` if it is not known.
         tariff: What the model costs there; `None` if nobody knows.
 
@@ -142,6 +151,8 @@ async def prospect_of(
     leg, deployment = turn.leg, target.deployment
     name, provider = leg.deployment, deployment.provider
     try:
+        if (overflow := prompt.overflow(leg)) is not None:
+            raise overflow
         request = target.prepared(call, leg.model)
     except UpstreamError as error:
         problem = str(error)

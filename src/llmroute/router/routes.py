@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from llmroute.config import Alias, Config
 from llmroute.errors import UnknownAliasError
-from llmroute.messages.catalog import CLAUDE, ModelInfo, facts
+from llmroute.messages.catalog import CLAUDE, ModelFacts, ModelInfo, facts
+from llmroute.providers.limits import is_claude, limits_of
+from llmroute.providers.windows import Window
 from llmroute.routing.aliases import Aliases, Match
 from llmroute.routing.plan import Leg
 from llmroute.routing.remedies import Overflow
@@ -105,8 +107,8 @@ class Routes:
         alias = self._config.aliases[match.alias]
         groups = self._groups(match, asked)
         reserves: dict[Overflow, tuple[Group, ...]] = {}
-        if alias.when_too_long:
-            reserves["too_long"] = self._named(alias.when_too_long)
+        if roomiest := (*self._roomiest(groups), *self._named(alias.when_too_long)):
+            reserves["too_long"] = roomiest
         if alias.when_refused:
             reserves["refused"] = self._named(alias.when_refused)
         options = [option for group in groups for option in group.options]
@@ -135,6 +137,25 @@ class Routes:
             further = self._config.aliases[found.alias].fallbacks
             waiting += [(m, each) for each in further if (m := self._aliases.find(each))]
         return tuple(group for group in groups if group.options)
+
+    def _roomiest(self, groups: Iterable[Group]) -> Iterator[Group]:
+        """Return the deployments with the longest window, if they are known to differ in that."""
+        windows = {
+            option.leg: most
+            for group in groups
+            for option in group.options
+            if (most := self._limits(option).prompt) is not None
+        }
+        longest = max(windows.values(), default=0)
+        if longest == min(windows.values(), default=0):
+            return
+        for group in groups:
+            options = tuple(each for each in group.options if windows.get(each.leg) == longest)
+            if options:
+                yield group._replace(options=options)
+
+    def _limits(self, option: Option) -> Window:
+        return limits_of(self._config.deployments[option.leg.deployment], option.leg.model)
 
     def _named(self, names: Iterable[str]) -> tuple[Group, ...]:
         taken: set[tuple[str, str]] = set()
@@ -180,7 +201,8 @@ class Routes:
                 continue
             names = [name] if "*" not in name else [n for n in known if self._is_of(n, name)]
             for each in names:
-                listed.setdefault(each, self._info(each, name))
+                if each not in listed and (match := self._aliases.find(each)) is not None:
+                    listed[each] = self._info(each, match)
         return list(listed.values())
 
     def model(self, name: str) -> ModelInfo:
@@ -192,25 +214,46 @@ class Routes:
         match = self._aliases.find(name)
         if match is None:
             raise self._unknown(name)
-        return self._info(name, match.alias)
+        return self._info(name, match)
 
     def _is_of(self, name: str, pattern: str) -> bool:
         match = self._aliases.find(name)
         # A bare `*` matches both spellings of a name; one of them is enough.
         return match is not None and match.alias == pattern and not (pattern == "*" and "/" in name)
 
-    def _info(self, name: str, alias_name: str) -> ModelInfo:
-        alias = self._config.aliases[alias_name]
-        match = self._aliases.find(name)
+    def _info(self, name: str, match: Match) -> ModelInfo:
+        alias = self._config.aliases[match.alias]
+        options = self._group(match, name, set()).options
         known = facts(name)
-        if match is not None and alias.deployments:
-            template = self._config.deployments[alias.deployments[0]].model
-            known = facts(match.model(template, name)) or known
+        if options:
+            known = facts(options[0].leg.model) or known
+        window = self._window(options, known, alias.strategy)
         return ModelInfo(
             name,
             alias.display_name or (known.display_name if known else name),
             alias.description,
-            alias.max_input_tokens or (known.max_input_tokens if known else None),
-            alias.max_output_tokens or (known.max_tokens if known else None),
+            alias.max_input_tokens or window.prompt,
+            alias.max_output_tokens or window.answer,
             known.lifecycle if known else None,
         )
+
+    def _window(
+        self, options: Sequence[Option], known: ModelFacts | None, strategy: Strategy
+    ) -> Window:
+        """Return what fits in at every deployment that a call may reach first.
+
+        Those it only reaches when others fail do not count: what is too long for them goes back.
+        """
+        first = min((option.order for option in options), default=0)
+        firsts = [option for option in options if option.order == first]
+        if strategy == "listed":
+            firsts = [option for option in firsts if option.place == firsts[0].place]
+        limits = [self._limits(option) for option in firsts]
+        prompts = [each.prompt for each in limits if each.prompt is not None]
+        answers = [each.answer for each in limits if each.answer is not None]
+        if not prompts and known is not None and all(map(self._is_claude, firsts)):
+            return Window(known.max_input_tokens, min(answers, default=known.max_tokens))
+        return Window(min(prompts, default=None), min(answers, default=None))
+
+    def _is_claude(self, option: Option) -> bool:
+        return is_claude(self._config.deployments[option.leg.deployment], option.leg.model)

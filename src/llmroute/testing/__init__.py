@@ -24,7 +24,7 @@ from llmroute.testing.answers import (
     thinking,
     tool_use,
 )
-from llmroute.testing.bedrock import FakeBedrock, FakeSts, aws_error
+from llmroute.testing.bedrock import FakeBedrock, aws_error
 from llmroute.testing.chat import FakeAzureOpenAI, FakeChat, chat_chunks
 from llmroute.testing.clock import Clock
 from llmroute.testing.conversation import conversation
@@ -32,6 +32,7 @@ from llmroute.testing.foundry import FakeEntra, FakeFoundry, azure_error
 from llmroute.testing.gemini import FakeGemini, gemini_chunks
 from llmroute.testing.openai import FakeOpenAI, openai_error
 from llmroute.testing.received import Received
+from llmroute.testing.sts import FakeSts
 from llmroute.testing.upstream import Answering, FakeUpstream
 from llmroute.testing.vertex import FakeVertex, google_error
 

@@ -29,8 +29,8 @@ _COUNTED = frozenset(
     """.split()  # noqa: SIM905 - likewise
 )
 _ITEMS = {
-    "message": {"type", "role", "content", "phase"},
-    "reasoning": {"type", "id", "summary", "content", "encrypted_content"},
+    "message": {"type", "id", "role", "content", "phase", "status"},
+    "reasoning": {"type", "id", "summary", "content", "encrypted_content", "status"},
     "function_call": {"type", "id", "call_id", "name", "arguments", "status"},
     "function_call_output": {"type", "id", "call_id", "output", "status"},
 }
@@ -38,6 +38,11 @@ _PARTS = {
     "input_text": {"type", "text"},
     "input_image": {"type", "image_url", "file_id", "detail"},
     "input_file": {"type", "filename", "file_data", "file_url", "file_id", "detail"},
+}
+# What an answer has said, as it came.
+_SAID = {
+    "output_text": {"type", "text", "annotations", "logprobs"},
+    "refusal": {"type", "refusal"},
 }
 _INCLUDED = {"reasoning.encrypted_content", "web_search_call.action.sources"}
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
@@ -162,7 +167,8 @@ def _of_tools(given: Mapping[str, Any]) -> Iterator[Complaint]:
             yield Complaint(
                 f"Invalid schema for function '{tool['name']}'", "invalid_function_parameters"
             )
-        if tool.get("strict") is not False:
+        # Left out, the real one makes a schema strict itself, where it can.
+        if tool.get("strict") is True:
             yield from _of_strict(parameters, place)
     choice = given.get("tool_choice", "auto")
     if isinstance(choice, Mapping):
@@ -210,29 +216,33 @@ def _of_message(item: Mapping[str, Any], place: str) -> Iterator[Complaint]:
     if role not in ("user", "assistant", "developer", "system"):
         yield Complaint(f"Invalid value: '{role}'.", "invalid_value", f"{place}.role")
     if role == "assistant":
-        if not (isinstance(content, str) and content):
+        if isinstance(content, list) and content:
+            yield from _of_parts(content, f"{place}.content", _SAID)
+        elif not (isinstance(content, str) and content):
             yield Complaint(f"Invalid '{place}.content'", "invalid_value", place)
         if item.get("phase", "final_answer") not in ("commentary", "final_answer"):
             yield Complaint(f"Invalid '{place}.phase'", "invalid_value", place)
         return
-    if "phase" in item:
-        yield _unknown(f"{place}.phase")
+    for name in item.keys() & {"phase", "id"}:
+        yield _unknown(f"{place}.{name}")
     if not isinstance(content, str):
         yield from _of_parts(content, f"{place}.content")
 
 
-def _of_parts(parts: Any, place: str) -> Iterator[Complaint]:
+def _of_parts(
+    parts: Any, place: str, kinds: Mapping[str, set[str]] = _PARTS
+) -> Iterator[Complaint]:
     if not isinstance(parts, list) or not parts:
         yield Complaint(f"Invalid type for '{place}'", "invalid_type", place)
         return
     for at, part in enumerate(parts):
         kind, here = part.get("type"), f"{place}[{at}]"
-        if kind not in _PARTS:
+        if kind not in kinds:
             yield Complaint(f"Invalid value: '{kind}'.", "invalid_value", here)
             continue
-        for name in part.keys() - _PARTS[kind] - {"prompt_cache_breakpoint"}:
+        for name in part.keys() - kinds[kind] - {"prompt_cache_breakpoint"}:
             yield _unknown(f"{here}.{name}")
-        if kind == "input_text" and not isinstance(part.get("text"), str):
+        if kind in ("input_text", "output_text") and not isinstance(part.get("text"), str):
             yield Complaint(f"Invalid type for '{here}.text'", "invalid_type", here)
         if kind == "input_image" and not _is_sound(part.get("image_url"), _IMAGE):
             yield Complaint("The image data you provided does not represent a valid image.")

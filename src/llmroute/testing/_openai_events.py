@@ -34,7 +34,7 @@ def response(
                 item = {"summary": summary, "encrypted_content": encrypted, "type": "reasoning"}
                 output.append({"id": f"rs_{own}", **item})
             case "text":
-                part = {"type": "output_text", "text": block["text"], "annotations": []}
+                part = _said(block["text"], message.get("stop_reason"))
                 item = {"role": "assistant", "status": "completed", "content": [part]}
                 output.append({"id": f"msg_{own}", "type": "message", **item})
             case "server_tool_use":
@@ -71,6 +71,12 @@ def response(
         "usage": _usage(message.get("usage", {})),
     }
     return made, reasoning
+
+
+def _said(text: str, stop_reason: str | None) -> dict[str, Any]:
+    if stop_reason == "refusal":
+        return {"type": "refusal", "refusal": text}
+    return {"type": "output_text", "text": text, "annotations": []}
 
 
 def _usage(usage: Mapping[str, Any]) -> dict[str, Any]:
@@ -123,10 +129,12 @@ def _of_item(at: int, item: Mapping[str, Any], deltas: int) -> Iterator[dict[str
             started["content"] = []
             yield {"type": "response.output_item.added", "output_index": at, "item": started}
             part, here = item["content"][0], {**place, "content_index": 0}
-            yield {"type": "response.content_part.added", **here, "part": {**part, "text": ""}}
-            for piece in _pieces(part["text"], deltas):
-                yield {"type": "response.output_text.delta", **here, "delta": piece}
-            yield {"type": "response.output_text.done", **here, "text": part["text"]}
+            name = "refusal" if part["type"] == "refusal" else "text"
+            yield {"type": "response.content_part.added", **here, "part": {**part, name: ""}}
+            kind = f"response.{part['type']}"
+            for piece in _pieces(part[name], deltas):
+                yield {"type": f"{kind}.delta", **here, "delta": piece}
+            yield {"type": f"{kind}.done", **here, name: part[name]}
             yield {"type": "response.content_part.done", **here, "part": part}
         case "web_search_call":
             begun = {"id": item["id"], "type": item["type"], "status": "in_progress"}

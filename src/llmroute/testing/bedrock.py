@@ -1,4 +1,4 @@
-"""A fake Amazon Bedrock, and a fake token service that hands out keys for it."""
+"""A fake Amazon Bedrock."""
 
 from __future__ import annotations
 
@@ -6,25 +6,30 @@ import base64
 import binascii
 import re
 import time
-from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import unquote
 
 import msgspec
 
+from llmroute.testing import _converse_body
 from llmroute.testing._bedrock_body import problem_with
+from llmroute.testing._converse_events import converse_document, converse_frames
 from llmroute.testing._sigv4 import AwsKey, Refused, signer_of
-from llmroute.testing.answer import Answer, Document, Error, Request, Script
-from llmroute.testing.answers import as_json, error, raw
+from llmroute.testing.answer import Answer, Document, Error, Message, Request, Script
+from llmroute.testing.answers import as_json, error
 from llmroute.testing.received import Received
 from llmroute.testing.upstream import Asked, FakeUpstream
 from llmroute.wire.eventstream import encode
 from llmroute.wire.sse import SSEDecoder
 
-__all__ = ["FakeBedrock", "FakeSts", "aws_error"]
+__all__ = ["FakeBedrock", "aws_error"]
 
-_PATH = re.compile(r"/model/([^/]+)/(invoke|invoke-with-response-stream|count-tokens)")
+_PATH = re.compile(
+    r"/model/([^/]+)/(invoke|invoke-with-response-stream|converse|converse-stream|count-tokens)"
+)
+_STREAMS = frozenset({"invoke-with-response-stream", "converse-stream"})
 _MODEL = re.compile(
     r"(?:[a-z-]+\.)?anthropic\.claude-[a-z0-9.:-]+"
     r"|arn:aws[a-z-]*:bedrock:[a-z0-9-]*:[0-9]*:[a-z-]+/[A-Za-z0-9.:/_-]+"
@@ -69,14 +74,15 @@ def aws_error(name: str, message: str = "", *, status: int | None = None, **memb
 
 
 class FakeBedrock(FakeUpstream):
-    """Claude at Amazon on 127.0.0.1, as strict as the real one.
+    """Bedrock on 127.0.0.1, as strict as the real one: Claude, and other models by Converse.
 
     Bedrock's runtime API is at its `url`, Bedrock's Messages endpoint below `/anthropic`, and
     Claude Platform on AWS is at its `url` as well.
 
     It checks the signature over what it received, refuses the betas and members that Bedrock
     refuses, in its words, and streams in AWS's own framing.  Answers are those of `FakeUpstream`:
-    errors come out as AWS's exceptions, and `fail` as an exception in the stream.
+    errors come out as AWS's exceptions, and `fail` as an exception in the stream.  By Converse it
+    takes ids that begin with a vendor's name; `test.` is one.
 
         >>> from llmroute.testing import FakeBedrock, text
         >>> with FakeBedrock() as bedrock:
@@ -100,6 +106,11 @@ class FakeBedrock(FakeUpstream):
         region: The region that signatures must be for.
         signers: The key that signed each request that was let in, in order.
         workspace_id: The workspace at Claude Platform on AWS.
+        lacks: What a model refuses by Converse, by its id without a region: `system`, `tools`,
+            `streamed_tools`, `text_beside_results`, `status`, `images`, `documents`, `reasoning`,
+            `stop_sequences`, `any` or `tool`, the last two for choices of tools.
+        longest: The longest answer of a model by Converse, in tokens, likewise.
+        signatures: Those that reasoning was signed with by Converse; no other is taken back.
     """
 
     def __init__(
@@ -125,6 +136,9 @@ class FakeBedrock(FakeUpstream):
         self.keys: dict[str, AwsKey] = {"AKIAFAKE": AwsKey("fake-secret")}
         self.signers: list[str] = []
         self.workspace_id = "wrkspc_fake"
+        self.lacks: dict[str, Collection[str]] = {}
+        self.longest: dict[str, int] = {}
+        self.signatures: set[str] = set()
         self._bearer = api_key
         self._clock = clock
 
@@ -134,7 +148,7 @@ class FakeBedrock(FakeUpstream):
             return super()._asked(received)
         # The answer bears the short name of a model, not the one in the path.
         model = unquote(match[1]).rpartition("/")[2].rpartition("anthropic.")[2]
-        return Asked(model, match[2] == "invoke-with-response-stream")
+        return Asked(model, match[2] in _STREAMS)
 
     def _chosen(self, received: Received, problem: str) -> Answer:
         base = received.path.removesuffix("/count_tokens").removesuffix(_MESSAGES)
@@ -169,14 +183,60 @@ class FakeBedrock(FakeUpstream):
         if match is None or received.method != "POST":
             return aws_error("UnknownOperationException", "", status=404)
         model, action = unquote(match[1]), match[2]
+        if action.startswith("converse"):
+            return self._conversed(received, model, streams=action in _STREAMS)
+        if action == "count-tokens":
+            return self._counted(model, received.body)
         if not _MODEL.fullmatch(model):
             text = "The provided model identifier is invalid."
             return aws_error("ValidationException", text)
-        if action == "count-tokens":
-            return _counted(model, received.body)
         if wrong := problem_with(received.body, model):
             return aws_error("ValidationException", wrong)
         return self._next(received)
+
+    def _conversed(self, received: Received, model: str, *, streams: bool) -> Answer:
+        """Answer a request of Converse's."""
+        for name, _ in received.headers:
+            if name.lower().startswith(("anthropic-", "x-claude-", "x-api-key")):
+                return aws_error("ValidationException", f"header {name} is none of AWS's")
+        found = _converse_body.MODEL.fullmatch(model.rpartition("/")[2])
+        if found is None:
+            text = "The provided model identifier is invalid."
+            return aws_error("ValidationException", text)
+        if wrong := self._problem(received.body, found[1], streams=streams):
+            return aws_error("ValidationException", wrong)
+        if b'"cachePoint"' in received.body and not _converse_body.CACHES.match(found[1]):
+            text = "You invoked an unsupported model or your request did not allow prompt caching."
+            return aws_error("AccessDeniedException", text)
+        return self._next(received)
+
+    def _problem(self, body: bytes, model: str, *, streams: bool) -> str | None:
+        return _converse_body.problem_with(
+            body,
+            model,
+            lacks=self.lacks.get(model, _converse_body.lacks_of(model)),
+            longest=self.longest.get(model),
+            signatures=self.signatures,
+            streams=streams,
+        )
+
+    def _counted(self, model: str, body: bytes) -> Answer:
+        if not _FOUNDATION.fullmatch(model):
+            text = "The provided model doesn't support counting tokens."
+            return aws_error("ValidationException", text)
+        try:
+            given = msgspec.json.decode(body)["input"]
+            if "converse" in given:
+                counted = msgspec.json.encode(given["converse"])
+                wrong = self._problem(counted, model, streams=False)
+            else:
+                counted = base64.b64decode(given["invokeModel"]["body"], validate=True)
+                wrong = problem_with(counted, model)
+        except (msgspec.DecodeError, KeyError, TypeError, binascii.Error):
+            return aws_error("ValidationException", "The input is malformed.")
+        if wrong:
+            return aws_error("ValidationException", wrong)
+        return as_json({"inputTokens": max(1, len(counted) // 4)})
 
     def _signer(self, received: Received, service: str) -> str:
         bearer = received.header("authorization") or ""
@@ -192,8 +252,16 @@ class FakeBedrock(FakeUpstream):
         )
 
     def _scripted(self, answer: Answer, request: Request) -> Script:
-        if not _PATH.fullmatch(request.path):
+        found = _PATH.fullmatch(request.path)
+        if found is None:
             return answer.script(request)
+        converses = found[2].startswith("converse")
+        if converses and isinstance(answer.content, Message):
+            for block in answer.content.members.get("content", ()):
+                self.signatures |= {block["signature"]} if block["type"] == "thinking" else set()
+            if not request.stream:
+                written = converse_document(answer.content.members, request.message_id)
+                answer = replace(answer, content=Document(msgspec.json.encode(written)))
         if isinstance(answer.content, Error):
             described = answer.content.error
             name = _NAMES.get(described["type"], ("InternalServerException", 500))[0]
@@ -203,7 +271,8 @@ class FakeBedrock(FakeUpstream):
             answer = answer.header(*request_id)
 
         def framing(events: Sequence[bytes]) -> tuple[Sequence[tuple[str, str]], tuple[bytes, ...]]:
-            return (_STREAMED, request_id), tuple(_framed(events))
+            framed = converse_frames(events, _exception) if converses else _framed(events)
+            return (_STREAMED, request_id), tuple(framed)
 
         return answer.script(request, framing)
 
@@ -249,108 +318,3 @@ def _exception(described: dict[str, Any]) -> bytes:
         ":message-type": "exception",
     }
     return encode(headers, msgspec.json.encode({"message": described["message"]}))
-
-
-def _counted(model: str, body: bytes) -> Answer:
-    if not _FOUNDATION.fullmatch(model):
-        text = "The provided model doesn't support counting tokens."
-        return aws_error("ValidationException", text)
-    try:
-        encoded = msgspec.json.decode(body)["input"]["invokeModel"]["body"]
-        invocation = base64.b64decode(encoded, validate=True)
-    except (msgspec.DecodeError, KeyError, TypeError, binascii.Error):
-        return aws_error("ValidationException", "The input is malformed.")
-    if wrong := problem_with(invocation, model):
-        return aws_error("ValidationException", wrong)
-    return as_json({"inputTokens": max(1, len(invocation) // 4)})
-
-
-_RESPONSE = """\
-<{action}Response xmlns="https://sts.amazonaws.com/doc/2011-06-15/">
-<{action}Result><AssumedRoleUser>
-<AssumedRoleId>AROAFAKE:{session}</AssumedRoleId><Arn>{arn}</Arn>
-</AssumedRoleUser><Credentials>
-<AccessKeyId>{key}</AccessKeyId><SecretAccessKey>{secret}</SecretAccessKey>
-<SessionToken>{token}</SessionToken><Expiration>{expires}</Expiration>
-</Credentials></{action}Result>
-<ResponseMetadata><RequestId>fake</RequestId></ResponseMetadata>
-</{action}Response>"""
-_REFUSAL = """\
-<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><Error><Type>Sender</Type>
-<Code>{code}</Code><Message>{message}</Message></Error><RequestId>fake</RequestId></ErrorResponse>"""
-
-
-class FakeSts(FakeUpstream):
-    """AWS's token service on 127.0.0.1: `AssumeRole`, signed, and `AssumeRoleWithWebIdentity`.
-
-    The keys it hands out may sign for `bedrock` until they expire.
-
-    Attributes:
-        assumed: The parameters of each role that was handed out, in order.
-        lifetime: Seconds until the next keys expire.
-        external_id: Demanded of those who assume a role, if set.
-        web_identity: The token that is taken as an identity.
-    """
-
-    def __init__(
-        self, bedrock: FakeBedrock, *, port: int = 0, clock: Callable[[], float] = time.time
-    ) -> None:
-        super().__init__(port=port)
-        self.assumed: list[dict[str, str]] = []
-        self.lifetime = 3600.0
-        self.external_id: str | None = None
-        self.web_identity = "fake-identity"
-        self._bedrock = bedrock
-        self._now = clock
-
-    def _chosen(self, received: Received, problem: str) -> Answer:
-        del problem
-        given = dict(parse_qsl(received.body.decode()))
-        action = given.get("Action", "")
-        role = given.get("RoleArn", "")
-        if action == "AssumeRole":
-            try:
-                signer_of(
-                    received,
-                    self._bedrock.keys,
-                    service="sts",
-                    region=self._bedrock.region,
-                    now=self._now(),
-                )
-            except Refused as refused:
-                return self._refused("InvalidClientTokenId", str(refused))
-            if self.external_id is not None and given.get("ExternalId") != self.external_id:
-                return self._refused(
-                    "AccessDenied",
-                    "User: arn:aws:iam::123456789012:user/gateway is not authorized to perform:"
-                    f" sts:AssumeRole on resource: {role}",
-                )
-        elif action == "AssumeRoleWithWebIdentity":
-            if given.get("WebIdentityToken") != self.web_identity:
-                return self._refused(
-                    "InvalidIdentityToken", "The web identity token could not be validated", 400
-                )
-        else:
-            return self._refused("InvalidAction", f"Could not find operation {action}", 400)
-        return self._handed_out(action, given)
-
-    def _handed_out(self, action: str, given: dict[str, str]) -> Answer:
-        self.assumed.append(given)
-        count = len(self.assumed)
-        key_id, expires = f"ASIAFAKE{count}", self._now() + self.lifetime
-        key = AwsKey(f"role-secret-{count}", f"role-token-{count}", expires)
-        self._bedrock.keys[key_id] = key
-        text = _RESPONSE.format(
-            action=action,
-            session=given["RoleSessionName"],
-            arn=f"arn:aws:sts::123456789012:assumed-role/gateway/{given['RoleSessionName']}",
-            key=key_id,
-            secret=key.secret,
-            token=key.token,
-            expires=datetime.fromtimestamp(expires, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        )
-        return raw(200, [("content-type", "text/xml")], text.encode())
-
-    def _refused(self, code: str, message: str, status: int = 403) -> Answer:
-        text = _REFUSAL.format(code=code, message=message)
-        return raw(status, [("content-type", "text/xml")], text.encode())

@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from llmroute.messages.estimate import estimate
 from llmroute.translate.chat_calls import ChatCalls
 from llmroute.translate.chat_dialect import ChatDialect
 from llmroute.translate.chat_members import stops_of
@@ -45,8 +44,11 @@ _FAILURES = frozenset({"error", "network_error", "insufficient_system_resource",
 class ChatAnswer:
     """One answer: what comes of it goes to an `EventWriter`."""
 
-    def __init__(self, body: Envelope, model: str, dialect: ChatDialect) -> None:
+    def __init__(
+        self, body: Envelope, model: str, dialect: ChatDialect, input_tokens: int = 0
+    ) -> None:
         self._body = body
+        self._input_tokens = input_tokens
         self._model = model
         self._dialect = dialect
         self._signature = seal(dialect.provider, dialect.family)
@@ -83,7 +85,10 @@ class ChatAnswer:
             if not _ANSWER_ID.fullmatch(name):
                 name = digest(bytes(self._body), name)
             self._writer = EventWriter(
-                self._model, message_id=f"msg_{name}", signature=self._signature
+                self._model,
+                message_id=f"msg_{name}",
+                input_tokens=self._input_tokens,
+                signature=self._signature,
             )
         return self._writer
 
@@ -126,7 +131,7 @@ class ChatAnswer:
         else:
             written += writer.finish(_REASONS.get(self._reason, "end_turn"))
         if not self._has_usage:
-            writer.usage({"input_tokens": estimate(self._body)})
+            writer.usage({"input_tokens": self._input_tokens})
         return written
 
     def done(self) -> None:

@@ -10,7 +10,7 @@ from llmroute.translate.names import Names
 from llmroute.translate.prepared import Prepared
 from llmroute.translate.target import Losses
 
-__all__ = ["level_of", "limits_of", "stops_of", "thinking_of", "tool_choice_of"]
+__all__ = ["level_of", "limits_of", "offered", "stops_of", "thinking_of", "tool_choice_of"]
 
 _MOST_STOPS = 4
 # Budgets of thinking as efforts, in tokens.
@@ -19,6 +19,14 @@ _LOW, _MEDIUM = 4_096, 16_384
 _UNTOLD = ("container", "fallbacks", "inference_geo", "mcp_servers", "speed")
 # Of what edits the conversation: there is no thinking of Anthropic's to be cleared.
 _NEEDLESS = "clear_thinking"
+
+
+def offered(ready: Prepared, dialect: ChatDialect) -> list[dict[str, Any]]:
+    """Return the tools to send: one alone where it must be used, and cannot be named."""
+    choice = ready.tool_choice or {}
+    if choice.get("type") != "tool" or "named" in dialect.tool_choices:
+        return ready.tools
+    return [tool for tool in ready.tools if tool["name"] == choice.get("name")] or ready.tools
 
 
 def tool_choice_of(
@@ -56,8 +64,10 @@ def limits_of(body: Mapping[str, Any], dialect: ChatDialect, losses: Losses) -> 
     if isinstance(most, int):
         # With 0 a prompt is only put in the cache, which nobody else knows.
         most = max(most, 1)
-        if dialect.max_tokens_limit is not None:
-            most = min(most, dialect.max_tokens_limit)
+        limit = dialect.max_tokens_limit
+        if limit is not None and most > limit:
+            losses.note("max_tokens", f"lowered to {limit}, which is the model's own")
+            most = limit
         members[dialect.max_tokens_name] = most
     taken = {"temperature": dialect.sampling, "top_p": dialect.sampling, "top_k": dialect.top_k}
     for name, is_taken in taken.items():

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from llmroute.translate.chat_dialect import ChatDialect
-from llmroute.translate.chat_members import limits_of, thinking_of, tool_choice_of
+from llmroute.translate.chat_members import limits_of, offered, thinking_of, tool_choice_of
 from llmroute.translate.json_schema import OPENAI, OPENAI_STRICT, reduced
 from llmroute.translate.names import ANY_IDS, MISTRAL_IDS, OPENAI_NAMES, Limits, Names, call_id
 from llmroute.translate.prepared import Prepared, prepared
@@ -56,12 +56,13 @@ def chat_request(
         cache_marks=dialect.cache_marks != "none",
     )
     ready = prepared(body, target)
+    tools = offered(ready, dialect)
     losses = Losses()
     names = Names((tool["name"] for tool in ready.tools), OPENAI_NAMES)
     writer = _Writer(dialect, names)
     request: dict[str, Any] = {"model": model, "messages": writer.messages(ready)}
-    if ready.tools:
-        request["tools"] = [writer.tool(tool, losses) for tool in ready.tools]
+    if tools:
+        request["tools"] = [writer.tool(tool, losses) for tool in tools]
         request |= tool_choice_of(ready.tool_choice, dialect, names, losses)
     request |= limits_of(body, dialect, losses)
     request |= thinking_of(body, ready, dialect)

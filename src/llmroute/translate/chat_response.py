@@ -29,12 +29,15 @@ class ChatDecoder:
         body: The Messages request.
         model: The model's name, as the caller gave it.
         dialect: How the server answers.
+        input_tokens: About how long the prompt is; the server tells at the end, or never.
     """
 
     __slots__ = ("_answer", "_document", "_is_over", "_lines", "_started")
 
-    def __init__(self, body: Envelope, model: str, dialect: ChatDialect) -> None:
-        self._answer = ChatAnswer(body, model, dialect)
+    def __init__(
+        self, body: Envelope, model: str, dialect: ChatDialect, input_tokens: int = 0
+    ) -> None:
+        self._answer = ChatAnswer(body, model, dialect, input_tokens)
         self._lines = SSEDecoder()
         self._document: bytearray | None = None
         self._started = False
@@ -101,14 +104,18 @@ class ChatDecoder:
 
 
 def chat_message(
-    data: Mapping[str, Any], body: Envelope, model: str, dialect: ChatDialect
+    data: Mapping[str, Any],
+    body: Envelope,
+    model: str,
+    dialect: ChatDialect,
+    input_tokens: int = 0,
 ) -> dict[str, Any] | OpenAIProblem:
     """Return a whole answer as a message, or the error that stands in its place."""
     if (problem := _problem_in(data)) is not None:
         return problem_of(problem)
     if not dicts(data.get("choices")):
         return OpenAIProblem(500, "", "The answer holds no choice")
-    answer = ChatAnswer(body, model, dialect)
+    answer = ChatAnswer(body, model, dialect, input_tokens)
     answer.take(data, "message")
     if answer.failure:
         return OpenAIProblem(500, "", answer.failure)

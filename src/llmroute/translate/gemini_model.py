@@ -11,6 +11,8 @@ from llmroute.translate.json_schema import GEMINI, GEMINI_OPENAPI, Dialect
 
 __all__ = ["GeminiModel", "Thinking"]
 
+# Models for one purpose, with windows of their own.
+_SPECIAL = re.compile(r"image|tts|live|audio|embedding|computer|robotics")
 _VERSION = re.compile(r"gemini-(\d+)(?:\.(\d+))?")
 # Of a name without a version, `gemini-flash-latest`.
 _LATEST = (3, 5)
@@ -108,6 +110,13 @@ class GeminiModel:
         if self.version >= (2, 5):
             return 65_536
         return 8_192 if self.version != _NONE else None
+
+    @property
+    def window(self) -> int | None:
+        """The longest prompt in tokens; `None` if nobody knows."""
+        if self.version < (1, 5) or _SPECIAL.search(self.name):
+            return None
+        return 2_097_152 if self.version == (1, 5) and self._is("pro") else 1_048_576
 
     def reads(self, writer: str) -> bool:
         """Tell whether it takes the thought signatures of the model `writer`.

@@ -42,7 +42,11 @@ class GeminiRequest(NamedTuple):
 
 
 def gemini_request(
-    body: Mapping[str, Any], model: str, *, with_signatures: bool = True
+    body: Mapping[str, Any],
+    model: str,
+    *,
+    with_signatures: bool = True,
+    longest: int | None = None,
 ) -> GeminiRequest:
     """Translate a Messages request.
 
@@ -53,6 +57,7 @@ def gemini_request(
         model: Gemini's own name for the model.
         with_signatures: Send back the thought signatures that its answers came with; without
             them, calls have the one that is never checked.
+        longest: The most tokens it can be asked for, if that is not as its name tells.
 
     Raises:
         InvalidRequestError: `messages` is no list of messages.
@@ -75,7 +80,7 @@ def gemini_request(
         if choice["type"] == "tool":
             calling["allowedFunctionNames"] = [names.outward(choice["name"])]
         made["toolConfig"] = {"functionCallingConfig": calling}
-    made["generationConfig"] = _generation(body, ready, known, losses)
+    made["generationConfig"] = _generation(body, ready, known, losses, longest)
     return GeminiRequest(made, (*ready.losses, *losses.lines))
 
 
@@ -130,11 +135,17 @@ def _tools(ready: Prepared, names: Names, model: GeminiModel, losses: Losses) ->
 
 
 def _generation(
-    body: Mapping[str, Any], ready: Prepared, model: GeminiModel, losses: Losses
+    body: Mapping[str, Any],
+    ready: Prepared,
+    model: GeminiModel,
+    losses: Losses,
+    longest: int | None,
 ) -> dict[str, Any]:
     asked = body.get("max_tokens")
     asked = asked if isinstance(asked, int) and not isinstance(asked, bool) else None
-    longest = model.longest_answer
+    longest = longest or model.longest_answer
+    if asked is not None and longest and asked > longest:
+        losses.note("max_tokens", f"lowered to {longest}, which is the model's own")
     tokens = asked if asked is not None else longest or 8_192
     thinking = model.thinking(body.get("thinking"), ready.effort, tokens)
     made: dict[str, Any] = {}

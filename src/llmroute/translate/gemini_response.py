@@ -145,10 +145,12 @@ class _Answer:
     def _begun(self, data: Mapping[str, Any]) -> EventWriter:
         given = data.get("responseId")
         own = _ODD.sub("_", given) if isinstance(given, str) else ""
+        usage = _object(data, "usageMetadata")
+        told = gemini_usage(usage)["input_tokens"] if usage else self._call.input_tokens
         return EventWriter(
             self._call.model,
             message_id=f"msg_{own or digest(bytes(self._call.body))}",
-            input_tokens=gemini_usage(_object(data, "usageMetadata"))["input_tokens"],
+            input_tokens=told,
             signature=self._signature,
         )
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from llmroute.messages.events import error_type
 
-__all__ = ["OpenAIProblem", "delay_in", "problem_of"]
+__all__ = ["OpenAIProblem", "delay_in", "overflow", "problem_of"]
 
 _TOO_LONG = re.compile(
     r"context_length_exceeded|maximum context length|context (?:window|length|size)"
@@ -28,6 +28,8 @@ _FIGURE = re.compile(r"(?<![\d.,])\d[\d,]{2,}(?!\d|\.\d)")
 _PARTS = re.compile(r"\((\d+) in the messages?, (\d+) in the completion\)")
 _GIVEN = re.compile(r"request has (\d+) input tokens")
 _ASKED = re.compile(r"max_(?:completion_)?tokens\W+is too large: (\d+)")
+# llama.cpp's server calls it a fault of its own.
+_UNSEEN = re.compile(r"(?:image|audio|video) input is not supported", re.IGNORECASE)
 _TOO_LARGE = re.compile(r"(?:request|payload|body)[^.]{0,40}too large", re.IGNORECASE)
 _BY_CODE = {
     "insufficient_quota": 402,
@@ -104,9 +106,11 @@ def problem_of(data: Any, status: int = 0) -> OpenAIProblem:
         name == "context_length_exceeded" or _TOO_LONG.search(message)
     )
     if too_long and name != "rate_limit_exceeded":
-        return OpenAIProblem(400, code, _overflow(message))
+        return OpenAIProblem(400, code, overflow(message))
     if _NO_BILL.search(message.lower()):
         status = 402
+    elif status == 500 and _UNSEEN.search(message):
+        status = 400
     elif name in _BY_CODE or kind in _BY_CODE:
         meant = _BY_CODE.get(name) or _BY_CODE[kind]
         # What the server says of itself is for its faults only.
@@ -152,8 +156,8 @@ def _redacted(text: str) -> str:
     return _OWNER.sub("(owner)", _KEY.sub("(key)", text))
 
 
-def _overflow(message: str) -> str:
-    """Word an overflow so that Claude Code compacts the conversation."""
+def overflow(message: str) -> str:
+    """Word an overflow of the context window so that Claude Code compacts the conversation."""
     limit = _LIMIT.search(message)
     if limit is not None:
         most = _number(limit[1])

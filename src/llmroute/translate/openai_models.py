@@ -23,6 +23,7 @@ class Traits(NamedTuple):
     Attributes:
         efforts: In rising order; empty for one that does not reason.
         longest: Tokens of its longest answer; 0 if that is not known.
+        window: Tokens of its longest prompt; 0 if that is not known.
         is_known: Whether this is a model of OpenAI's that is known here.
         breakpoints: It takes cache breakpoints.
         phases: It tells commentary from the final answer, and wants to be told in turn.
@@ -33,18 +34,26 @@ class Traits(NamedTuple):
     is_known: bool = True
     breakpoints: bool = False
     phases: bool = False
+    window: int = 0
 
 
 _GPT = re.compile(r"(?:^|[/:])gpt-(?P<major>\d+)(?:\.(?P<minor>\d+))?(?P<rest>[a-z0-9-]*)")
 _PLAIN: Sequence[tuple[re.Pattern[str], Traits]] = (
     (re.compile(r"(?:^|[/:])gpt-oss"), Traits()),
-    (re.compile(r"(?:^|[/:])(?:o[1-9](?:-|$)|codex-)"), Traits(_USUAL, 100_000)),
-    (re.compile(r"(?:^|[/:])(?:chatgpt-)?(?:gpt-)?4o"), Traits((), 16_384)),
-    (re.compile(r"(?:^|[/:])gpt-4\.1"), Traits((), 32_768)),
-    (re.compile(r"(?:^|[/:])gpt-4\.5"), Traits((), 16_384)),
-    (re.compile(r"(?:^|[/:])gpt-4(?:$|-0[36]13)"), Traits((), 8_192)),
+    (re.compile(r"(?:^|[/:])o1-(?:mini|preview)"), Traits(_USUAL, 65_536, window=128_000)),
+    (re.compile(r"(?:^|[/:])(?:o[1-9](?:-|$)|codex-)"), Traits(_USUAL, 100_000, window=200_000)),
+    (re.compile(r"(?:^|[/:])(?:chatgpt-)?(?:gpt-)?4o"), Traits((), 16_384, window=128_000)),
+    (re.compile(r"(?:^|[/:])gpt-4\.1"), Traits((), 32_768, window=1_047_576)),
+    (re.compile(r"(?:^|[/:])gpt-4\.5"), Traits((), 16_384, window=128_000)),
+    (re.compile(r"(?:^|[/:])gpt-4(?:$|-0[36]13)"), Traits((), 8_192, window=8_192)),
+    (re.compile(r"(?:^|[/:])gpt-4-(?:turbo|1106|0125)"), Traits((), 4_096, window=128_000)),
     (re.compile(r"(?:^|[/:])gpt-(?:4|3\.5)"), Traits((), 4_096)),
 )
+# What the window is without the longest answer: of models that have both apart.
+_LARGE = 922_000
+_MEDIUM = 272_000
+_CHAT = 128_000
+_SMALLER = re.compile(r"-(?:mini|nano|codex)")
 
 
 def traits(model: str) -> Traits:
@@ -65,8 +74,14 @@ def traits(model: str) -> Traits:
             16_384 if is_chat else 128_000,
             breakpoints=version >= (5, 6),
             phases=version >= (5, 3),
+            window=_CHAT if is_chat else _window(version, match["rest"]),
         )
     return next((found for form, found in _PLAIN if form.search(name)), Traits(is_known=False))
+
+
+def _window(version: tuple[int, int], rest: str) -> int:
+    is_large = version >= (5, 4) and not _SMALLER.search(rest)
+    return _LARGE if is_large else _MEDIUM
 
 
 def _efforts(version: tuple[int, int], rest: str) -> tuple[str, ...]:

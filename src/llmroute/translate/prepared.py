@@ -57,7 +57,8 @@ def prepared(body: Mapping[str, Any], target: Target) -> Prepared:
     """Make a Messages request ready for `target`.
 
     Raises:
-        InvalidRequestError: `messages` is no list of messages.
+        InvalidRequestError: `messages` is no list of messages, or all the tools are such as this
+            upstream does not run.
     """
     losses = Losses()
     given = body.get("messages")

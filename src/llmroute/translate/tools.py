@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from llmroute.errors import InvalidRequestError
 from llmroute.translate.target import Losses, Target
 
 __all__ = ["function_tools"]
@@ -78,7 +79,12 @@ def function_tools(
 
     A function has `name`, `description`, `input_schema`, and perhaps `strict` and `cache_control`.
     No tool is deferred, and none has a name twice.
+
+    Raises:
+        InvalidRequestError: All there is would be run by Anthropic: a search of the web, say, whose
+            results the model would else make up.
     """
+    missing: list[str] = []
     functions: dict[str, _Tool] = {}
     served: list[_Tool] = []
     for at, tool in enumerate(tools):
@@ -96,6 +102,9 @@ def function_tools(
             served.append(tool)
         elif not kind.startswith("tool_search_tool"):  # with which no tool is deferred
             losses.note(f"tools[{at}]", f"{name} left out: {target.title} does not run it")
+            missing.append(name)
+    if missing and not functions and not served:
+        raise InvalidRequestError(f"tools: {target.title} does not run {', '.join(missing)}")
     return list(functions.values()), served
 
 
