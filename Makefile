@@ -41,7 +41,7 @@ demo: $(VENV)/run.stamp
 	@$(bin)/llmroute demo $(ARGS)
 
 test: check
-	$(bin)/python -m pytest $(ARGS)
+	$(bin)/python -m pytest -n auto $(ARGS)
 
 check: $(VENV)/test.stamp
 	$(bin)/ruff check .

@@ -6,7 +6,7 @@ begins with the prompt of the turn before.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,7 +70,7 @@ def prepared(body: Mapping[str, Any], target: Target) -> Prepared:
         messages = [_hoisted(message, target) for message in messages]
     listed = body.get("tools")
     tools, served = function_tools(
-        walk.offered(listed if isinstance(listed, list) else []), target, losses
+        walk.offered(_settled(listed if isinstance(listed, list) else [], given)), target, losses
     )
     return Prepared(
         system=_system(body.get("system"), target),
@@ -105,6 +105,32 @@ def _tool_choice(choice: Any, tools: list[dict[str, Any]], losses: Losses) -> di
         losses.note("tool_choice", f"{choice.get('name')} is not among the tools")
         return {**{k: v for k, v in choice.items() if k != "name"}, "type": "auto"}
     return dict(choice)
+
+
+def _settled(tools: list[Any], messages: list[_Message]) -> list[Any]:
+    """Put the tools that were loaded on the way last, in the order in which they were.
+
+    The client lists them by name, wherever that is; so those before them can still be cached.
+    """
+    if not any(map(_is_deferred, tools)):
+        return tools
+    order = {name: at for at, name in enumerate(dict.fromkeys(_loaded(messages)))}
+    return sorted(
+        tools,
+        key=lambda tool: order.get(_named(tool), len(order)) if _is_deferred(tool) else -1,
+    )
+
+
+def _is_deferred(tool: Any) -> bool:
+    return isinstance(tool, dict) and tool.get("defer_loading") is True
+
+
+def _loaded(messages: list[_Message]) -> Iterator[str]:
+    for message in messages:
+        for block in blocks_of(message.get("content")):
+            for part in blocks_of(block.get("content")) if "content" in block else ():
+                if part.get("type") == "tool_reference":
+                    yield str(part.get("tool_name"))
 
 
 class _Walk:
