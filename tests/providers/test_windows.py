@@ -54,6 +54,7 @@ SONNET = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
         pytest.param({"provider": "groq"}, "llama-4-maverick", (131_072, None), id="capped"),
         pytest.param({"provider": "ollama"}, "kimi-k2.5", (None, None), id="your-own-server"),
         pytest.param(CHAT, "kimi-k2.5", (None, None), id="nobody-knows-whose-server"),
+        pytest.param(CHAT, "gpt-4", (None, None), id="a-name-that-own-servers-use"),
         pytest.param(
             CHAT | {"max_input_tokens": 9, "max_tokens_limit": 8}, "kimi-k2.5", (9, 8), id="told"
         ),

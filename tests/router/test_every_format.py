@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 import llmroute
+from llmroute.messages.call import Call
 from llmroute.testing import (
     Clock,
     FakeBedrock,
@@ -24,6 +26,7 @@ from llmroute.testing import (
 from llmroute.testing.answer import Answer
 from llmroute.translate.names import OPENAI_NAMES
 from llmroute.transport.direct import DirectTransport
+from llmroute.wire.envelope import Envelope
 
 pytestmark = pytest.mark.anyio
 
@@ -414,3 +417,16 @@ async def test_a_stream_that_is_cut_is_no_answer(format_: Format, server: FakeUp
     async with router_for(format_, server) as router:
         with pytest.raises(llmroute.StreamBrokenError):
             await held(router, CASES["plain-text"], stream=True)
+
+
+async def test_what_is_nested_too_deeply_is_refused(format_: Format, server: FakeUpstream) -> None:
+    async with router_for(format_, server) as router:
+        for depth in (900, 960, 970, 980, 990, 1000):
+            deep = b'{"a":' * depth + b"1" + b"}" * depth
+            use = b'{"type":"server_tool_use","id":"t","name":"n","input":%s}' % deep
+            result = b'{"type":"web_search_tool_result","tool_use_id":"t","content":%s}' % deep
+            said = b'[{"role":"user","content":"x"},{"role":"assistant","content":[%s,%s]}]'
+            body = b'{"model":"opus","max_tokens":9,"messages":%s}' % (said % (use, result))
+            with contextlib.suppress(llmroute.RequestError, llmroute.UntranslatableError):
+                answer = await router.send(Call(Envelope.parse(body), "opus"))
+                await answer.aclose()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -314,6 +315,20 @@ async def test_a_broken_answer_is_not_judged(place: Place) -> None:
         await place.streamed()
 
     assert [] == place.judge.requests
+
+
+async def test_what_is_nested_too_deeply_is_not_judged(place: Place) -> None:
+    place.worker.default, place.judge.default = BOTH, MIXED
+    body = json.dumps({"model": "opus", **ASKING, "safeguards": ["here"]}).encode()
+    failed = available(dict.fromkeys(("call_a", "call_b"), unavailable("error")))
+    async with place.router() as router:
+        for depth in (900, *range(950, 1000, 5)):
+            context = b'{"a":' * depth + b"1" + b"}" * depth
+            wanted = b'{"type":"dangerous_tool_use","classifier_context":%s}' % context
+            with contextlib.suppress(llmroute.RequestError, llmroute.UntranslatableError):
+                call = Call(Envelope.parse(body.replace(b'"here"', wanted)), "opus")
+                answer = await router.send(call)
+                assert json.loads(answer.body)["safeguard_results"] in (JUDGED, failed)
 
 
 async def test_a_default_for_all_aliases(place: Place) -> None:

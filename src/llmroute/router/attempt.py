@@ -180,6 +180,9 @@ class Target:
             request = self._provider.prepare(call, self.deployment, model)
         except InvalidRequestError as error:
             raise UntranslatableError(str(error), status=error.status) from None
+        except RecursionError:
+            # What can be decoded need not be encoded as well, and a translation goes still deeper.
+            raise UntranslatableError("the request is nested too deeply", status=400) from None
         spoken = call.spoken
         if spoken is None or request.format == spoken.format:
             return request

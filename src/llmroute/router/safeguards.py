@@ -136,7 +136,12 @@ class _Review:
             return self._wanted.results(None)
         actions, verdicts = reviewable(told)
         if actions:
-            question = self._question(actions)
+            try:
+                question = self._question(actions)
+            except RecursionError:
+                _log.warning("safeguards: the request is nested too deeply to be judged")
+                failed = {action.id: unavailable("error") for action in actions}
+                return self._wanted.results(verdicts | failed)
             verdicts |= question.settled
             if question.actions:
                 verdicts |= await self._ask(self._judge, question)

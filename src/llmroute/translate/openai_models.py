@@ -45,7 +45,9 @@ _PLAIN: Sequence[tuple[re.Pattern[str], Traits]] = (
     (re.compile(r"(?:^|[/:])(?:chatgpt-)?(?:gpt-)?4o"), Traits((), 16_384, window=128_000)),
     (re.compile(r"(?:^|[/:])gpt-4\.1"), Traits((), 32_768, window=1_047_576)),
     (re.compile(r"(?:^|[/:])gpt-4\.5"), Traits((), 16_384, window=128_000)),
-    (re.compile(r"(?:^|[/:])gpt-4(?:$|-0[36]13)"), Traits((), 8_192, window=8_192)),
+    (re.compile(r"(?:^|[/:])gpt-4-0[36]13"), Traits((), 8_192, window=8_192)),
+    # A name that many servers give to what they have.
+    (re.compile(r"(?:^|[/:])gpt-4$"), Traits((), 8_192)),
     (re.compile(r"(?:^|[/:])gpt-4-(?:turbo|1106|0125)"), Traits((), 4_096, window=128_000)),
     (re.compile(r"(?:^|[/:])gpt-(?:4|3\.5)"), Traits((), 4_096)),
 )
