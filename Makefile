@@ -75,8 +75,8 @@ test-clients: $(VENV)/test.stamp $(VENV)/clients.stamp
 	$(bin)/python tests/clients/install.py
 	$(bin)/python -m pytest -m clients tests/clients $(ARGS)
 
-# A real model server, llama.cpp's: built from source once, which takes some ten minutes on two cores,
-# cmake and a C++ compiler; its model is made by the tests.  Never part of `make test`.
+# A real model server, llama.cpp's: built from source once, which takes cmake, a C++ compiler
+# and some twenty minutes on two cores; its model is made by the tests.  Never part of `make test`.
 test-real: $(VENV)/test.stamp
 	$(PYTHON) tests/real/install.py
 	$(bin)/python tests/claude/install.py

@@ -106,7 +106,12 @@ class Machine:
         (self.home / ".claude.json").write_text(json.dumps(_SETTINGS))
 
     def run(
-        self, url: str, env: Mapping[str, str], *arguments: str, launcher: Sequence[str] = ()
+        self,
+        url: str,
+        env: Mapping[str, str],
+        *arguments: str,
+        launcher: Sequence[str] = (),
+        seconds: float = _SECONDS,
     ) -> Run:
         """Run the client with `arguments` against `url`, and wait for it.
 
@@ -130,13 +135,13 @@ class Machine:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=_SECONDS,
+            timeout=seconds,
             check=False,
         )
-        seconds = time.monotonic() - start
+        took = time.monotonic() - start
         try:
             events = tuple(json.loads(line) for line in process.stdout.splitlines())
         except ValueError:
             raise AssertionError(f"not JSON: {process.stdout}\n{process.stderr}") from None
         assert events, f"nothing printed, exit {process.returncode}: {process.stderr}"
-        return Run(process.returncode, events, process.stderr, url, seconds)
+        return Run(process.returncode, events, process.stderr, url, took)

@@ -1,7 +1,7 @@
 """llama.cpp's server, built from source: one pinned version, kept in a cache.
 
 `python tests/real/install.py` builds it when it is missing and prints where it is; that takes some
-ten minutes on two cores.
+twenty minutes on two cores.
 
 The source is the one that the package llama-cpp-python brings along.  The program lands in
 `$XDG_CACHE_HOME/llmroute/llama.cpp/<version>` (`~/.cache` by default), outside the tree.
@@ -18,7 +18,7 @@ import tempfile
 from pathlib import Path
 
 VERSION = "0.3.36"
-"""Of llama-cpp-python; what is in it of llama.cpp has no version of its own."""
+"""Of llama-cpp-python, which has llama.cpp of commit 0c1e57098."""
 
 _SHA256 = "832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e"
 _SOURCE = f"llama_cpp_python-{VERSION}/vendor/llama.cpp/"

@@ -35,7 +35,8 @@ class LlamaServer:
             *("--model", str(model), "--alias", "tiny"),
             *("--host", "127.0.0.1", "--port", str(self._port), "--api-key", KEY),
             *("--ctx-size", str(2 * context), "--parallel", "2", "--no-kv-unified"),
-            *("--threads", "2", "--seed", "1", "--cache-ram", "0"),
+            # Two would wait for each other wherever the machine is busy.
+            *("--threads", "1", "--seed", "1", "--cache-ram", "0"),
             *("--jinja", "--no-webui", "--offline", "--no-warmup"),
         ]
 
