@@ -28,7 +28,10 @@ from llmroute.messages.catalog import CLAUDE, facts
 from llmroute.platforms.generations import generation_of
 from llmroute.providers import PROVIDERS, BridgedDeployment, Deployment
 from llmroute.providers.anthropic import DEFAULT_BASE_URL
-from llmroute.router.reviewers import NOBODY, judges
+from llmroute.providers.anthropic_compatible import AnthropicCompatibleDeployment
+from llmroute.providers.bedrock import BedrockDeployment
+from llmroute.providers.openai_compatible import OpenAICompatibleDeployment
+from llmroute.router.reviewers import NOBODY, converses, judges
 from llmroute.routing.aliases import Aliases
 from llmroute_cli import table
 from llmroute_cli.client_request import client_request
@@ -36,6 +39,7 @@ from llmroute_cli.configuration import load, say
 
 __all__ = ["check"]
 
+_TRANSLATED = frozenset({"azure_openai", "gemini", "openai", "openai_compatible"})
 _PATIENCE = 60.0  # seconds, for one deployment
 # Where any model will do, the cheapest that everyone may use.
 _SAMPLES = ("claude-haiku-4-5", *CLAUDE)
@@ -63,7 +67,7 @@ def check(path: Path | None, *, live: bool) -> None:
             address = PROVIDERS[deployment.provider].address
             where = address(deployment) if address else deployment.base_url or DEFAULT_BASE_URL
             model = deployment.model or "(as asked)"
-            rows.append((alias, name, deployment.provider, model, where))
+            rows.append((alias, name, _provider(deployment), model, where))
     table.show(("alias", "deployment", "provider", "model", "address"), rows)
     for line in _auto_mode(config):
         typer.echo(line)
@@ -83,6 +87,19 @@ def check(path: Path | None, *, live: bool) -> None:
             raise typer.Exit(1)
 
 
+def _provider(deployment: Deployment) -> str:
+    """Return a provider's name as people know it: a vendor's, if it is one."""
+    if isinstance(deployment, AnthropicCompatibleDeployment | OpenAICompatibleDeployment):
+        return deployment.vendor or deployment.provider
+    return deployment.provider
+
+
+def _is_translated(deployment: Deployment, model: str) -> bool:
+    if isinstance(deployment, BedrockDeployment):
+        return converses(deployment, model)
+    return deployment.provider in _TRANSLATED
+
+
 def _auto_mode(config: Config) -> Iterator[str]:
     """Say who judges tool calls where upstreams do not, or cannot be relied on to."""
     found = judges(config)
@@ -91,7 +108,10 @@ def _auto_mode(config: Config) -> Iterator[str]:
     for classifier, names in found.items():
         aliases = ", ".join(names)
         if classifier == NOBODY:
-            yield f"auto mode: there is no classifier for the tool calls of {aliases}"
+            yield (
+                f"auto mode: there is no classifier for the tool calls of {aliases}; "
+                "`safeguards` would name one"
+            )
         else:
             yield f"auto mode: {classifier} judges the tool calls of {aliases}"
 
@@ -107,6 +127,7 @@ class Result(NamedTuple):
         advice: What to do; empty if nothing.
         losses: What was left out of the request or reworded, by the tables and by what the platform
             has refused; `None` if the request was not answered.
+        translated: It does not speak the Messages format, so that nothing goes there as it is.
     """
 
     deployment: str
@@ -115,6 +136,7 @@ class Result(NamedTuple):
     milliseconds: float
     advice: str
     losses: tuple[str, ...] | None
+    translated: bool
 
     @property
     def is_good(self) -> bool:
@@ -129,6 +151,9 @@ class Result(NamedTuple):
             return ()
         split = [loss.partition(": ") for loss in self.losses]
         rows = [(self.deployment, place, reason) for place, _, reason in split]
+        if self.translated:
+            what = "everything else" if rows else "everything"
+            return [*rows, (self.deployment, what, "is translated; `llmroute explain` shows how")]
         return rows or [(self.deployment, "everything", "goes there as it is")]
 
 
@@ -172,10 +197,12 @@ async def _try(config: Config, name: str) -> Result:
             status, losses = "200", None if advice else last.losses
         except LLMRouteError as error:
             status = str(error.status) if isinstance(error, UpstreamError) else "error"
-            advice = f"{_advice(error)} ({error})"
+            advice = f"{_advice(error, config.deployments[name])} ({error})"
         except TimeoutError:
             status, advice = "no answer", f"it took more than {_PATIENCE:.0f} s; try again later"
-    return Result(name, model, status, 1000 * (time.perf_counter() - started), advice, losses)
+    elapsed = 1000 * (time.perf_counter() - started)
+    translated = _is_translated(config.deployments[name], model)
+    return Result(name, model, status, elapsed, advice, losses, translated)
 
 
 def _request(deployment: Deployment, model: str) -> dict[str, Any]:
@@ -211,10 +238,12 @@ def _question(config: Config, name: str) -> tuple[str, str]:
     return alias, alias.replace("*", _SAMPLES[0])
 
 
-def _advice(error: LLMRouteError) -> str:
+def _advice(error: LLMRouteError, deployment: Deployment) -> str:
     match error:
         case MisconfiguredError(status=404 | 405):
             advice = "check its model and base_url"
+            if isinstance(deployment, AnthropicCompatibleDeployment) and deployment.vendor:
+                advice += ", or have it asked by Chat Completions (`api: chat`)"
         case MisconfiguredError(status=402):
             advice = "check the account's credit"
         case MisconfiguredError():

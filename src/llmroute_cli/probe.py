@@ -63,7 +63,9 @@ def probe(model: str, path: Path | None, url: str | None, key: str | None) -> No
         with silenced() if url is not None else nullcontext():
             tries = anyio.run(_try_all, config, model, url is not None)
     except _HOPELESS as error:
-        raise fail(str(error), 1) from None
+        is_proxy = url is not None and isinstance(error, UnreachableError)
+        hint = "; is `llmroute serve` running there?" if is_proxy else ""
+        raise fail(f"{error}{hint}", 1) from None
     table.show(
         ("try", "result", "first token ms", "ms", "in", "out", "answered by", ""),
         [each.cells() for each in tries],

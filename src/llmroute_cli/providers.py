@@ -54,7 +54,14 @@ _CLOUDS = (
         keys=("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"),
     ),
     Listed("anthropic_compatible", "any such server", _YOURS, MESSAGES, native=True, keys=()),
-    Listed("azure_openai", "Azure OpenAI", _AZURE, CHAT, native=False, keys=("AZURE_API_KEY",)),
+    Listed(
+        "azure_openai",
+        "Azure OpenAI",
+        _AZURE,
+        f"{CHAT}, Responses",
+        native=False,
+        keys=("AZURE_API_KEY",),
+    ),
     Listed(
         "bedrock",
         "Amazon Bedrock",

@@ -46,7 +46,7 @@ _INTRODUCTION = f"""\
 <!-- Generated from the tests; `make docs` writes it anew. -->
 
 Each cell of the first table is a test of `make test-claude`: Claude Code {VERSION}, the proxy, and behind it a server that is as strict as the real one.
-In `yes`, the client did it and the server refused nothing; else the cell says what becomes of it, and the conversation goes on all the same.
+Where it says `yes`, the client did it and the server refused nothing; elsewhere it says what becomes of it, and the conversation goes on all the same.
 
 ## By format
 """
@@ -54,7 +54,8 @@ In `yes`, the client did it and the server refused nothing; else the cell says w
 _PROVIDERS = """\
 ## By provider
 
-The format in which a provider is spoken to decides which column holds, and its row in [Providers](providers.md) what it differs in.
+The format in which a provider is spoken to decides which column of the first table holds; two are named where it depends on the model.
+Its row in [Providers](providers.md) says in what it differs.
 What a model cannot do at all, such as thinking or seeing, no format gives it.
 """
 
@@ -97,7 +98,7 @@ def _cell(feature: str, spoken: Format) -> str:
 
 
 def _providers() -> Iterator[str]:
-    yield "| provider | | column | |"
+    yield "| provider | is | column above | and |"
     yield "|---|---|---|---|"
     for each in listed():
         columns = ", ".join(spoken.title for spoken in _columns(each))

@@ -4,7 +4,15 @@ import json
 
 import pytest
 
-from llmroute.testing import FakeBedrock, FakeFoundry, FakeVertex, error, text
+from llmroute.testing import (
+    FakeBedrock,
+    FakeChat,
+    FakeFoundry,
+    FakeUpstream,
+    FakeVertex,
+    error,
+    text,
+)
 
 from .program import MASTER_KEY, UPSTREAM_KEY
 
@@ -22,7 +30,11 @@ def test_a_good_configuration_is_shown(invoke, config_file, upstream):
 @pytest.mark.parametrize(
     ("classifier", "line"),
     [
-        pytest.param(None, "there is no classifier for the tool calls of gpt", id="nobody"),
+        pytest.param(
+            None,
+            "there is no classifier for the tool calls of gpt; `safeguards` would name one",
+            id="nobody",
+        ),
         pytest.param(
             "claude-haiku-5-5", "claude-haiku-5-5 judges the tool calls of gpt", id="judged"
         ),
@@ -165,6 +177,63 @@ def test_live_shows_what_each_platform_does_not_get_to_see(invoke, clouds_file):
     assert ["aws", "messages[].output_config", "Bedrock does not take the beta it needs"] in shown
     assert ["azure", "everything", "goes there as it is"] in shown
     assert ["native", "everything", "goes there as it is"] in shown
+
+
+@pytest.fixture
+def vendors_file(tmp_path):
+    """Run servers of several formats, and write a configuration that has a model on each."""
+    with (
+        FakeChat() as chat,
+        FakeBedrock(api_key="bedrock-key") as bedrock,
+        FakeUpstream() as messages,
+        FakeUpstream() as other,
+    ):
+        other.on("POST", "/v1/messages", error(404))
+        settings = {
+            "deployments": {
+                "grok": {"provider": "xai", "base_url": chat.url, "model": "grok-4"},
+                "nova": {
+                    "provider": "bedrock",
+                    "base_url": bedrock.url,
+                    "model": "us.amazon.nova-pro-v1:0",
+                    "region": "us-east-1",
+                    "api_key": "bedrock-key",
+                },
+                "deep": {"provider": "deepseek", "base_url": messages.url, "model": "deepseek-v4"},
+                "local": {"provider": "lm_studio", "base_url": other.url, "model": "qwen"},
+            },
+            "aliases": {"any": ["grok", "nova", "deep", "local"]},
+        }
+        for vendor in ("grok", "deep"):
+            settings["deployments"][vendor]["api_key"] = UPSTREAM_KEY
+        path = tmp_path / "vendors.yaml"
+        path.write_text(json.dumps(settings))
+        yield path
+
+
+def test_a_vendor_is_shown_by_its_own_name(invoke, vendors_file):
+    shown = rows(invoke("check", "--config", vendors_file).stdout)
+
+    assert [["grok", "xai"], ["nova", "bedrock"], ["deep", "deepseek"], ["local", "lm_studio"]] == [
+        row[1:3] for row in shown if row[0] == "any"
+    ]
+
+
+def test_live_says_of_what_is_translated_that_it_does_not_go_as_it_is(invoke, vendors_file):
+    shown = rows(invoke("check", "--live", "--config", vendors_file).stdout)
+
+    said = "is translated; `llmroute explain` shows how"
+    assert ["grok", "everything", said] in shown
+    assert ["nova", "everything", said] in shown
+    assert ["deep", "metadata", "DeepSeek does not take it"] in shown
+    assert not [row for row in shown if row[0] == "deep" and row[-1] == said]
+
+
+def test_live_tells_of_the_other_format_where_a_server_has_no_messages(invoke, vendors_file):
+    done = invoke("check", "--live", "--config", vendors_file)
+
+    assert 1 == done.exit_code
+    assert "or have it asked by Chat Completions (`api: chat`)" in done.stdout
 
 
 def test_live_shows_what_a_platform_has_just_refused(invoke, clouds_file):

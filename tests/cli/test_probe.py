@@ -124,7 +124,8 @@ def test_what_fails_in_every_way_is_one_line(invoke):
     done = invoke("test-model", "claude-x", "--url", "http://127.0.0.1:9")
 
     assert (1, "") == (done.exit_code, done.stdout)
-    assert "http://127.0.0.1:9: no connection\n" == done.stderr
+    said = "http://127.0.0.1:9: no connection; is `llmroute serve` running there?\n"
+    assert said == done.stderr
 
 
 def test_an_address_without_a_scheme_is_wrong_usage(invoke):

@@ -85,7 +85,8 @@ NATIVE = [
     pytest.param(
         SONNET.replace("api_key", "api_kye") + "aliases: {a: sonnet}\n",
         [
-            "c.yaml:2: deployments.sonnet.api_key: required, and not given",
+            "c.yaml:2: deployments.sonnet.api_key: required, and not given; "
+            "${ANTHROPIC_API_KEY}, say",
             "c.yaml:4: deployments.sonnet.api_kye: unknown setting (did you mean 'api_key'?)",
         ],
         id="unknown key",
@@ -136,7 +137,8 @@ NATIVE = [
         [
             "c.yaml:5: deployments.soné: a deployment's name goes into a header: it must be plain "
             "ASCII",
-            "c.yaml:5: deployments.soné.api_key: required, and not given",
+            "c.yaml:5: deployments.soné.api_key: required, and not given; "
+            "${ANTHROPIC_API_KEY}, say",
             "c.yaml:5: deployments.soné.headers: must be a mapping (name: value)",
         ],
         id="name that no header can have",
@@ -243,6 +245,33 @@ NATIVE = [
         id="providers",
     ),
     pytest.param(
+        "deployments:\n  a: {provider: google}\n  b: {provider: replicate}\n"
+        "  c: {provider: openai, model: x}\naliases:\n  x: [a, b, c]\n",
+        [
+            "c.yaml:2: deployments.a.provider: no provider is named 'google' "
+            "(did you mean 'gemini'?)",
+            "c.yaml:3: deployments.b.provider: no provider is named 'replicate'; "
+            "`llmroute providers` lists them",
+            "c.yaml:4: deployments.c.api_key: required, and not given; ${OPENAI_API_KEY}, say",
+        ],
+        id="providers by another name",
+    ),
+    pytest.param(
+        SONNET + "    api_base: http://a.example\n    max_output_tokens: 3\n"
+        "aliases: {a: sonnet}\nsafeguards: {classifier: a}\nmaster_key: sk-x\n"
+        "routing: {safeguards: {classifier: sonnet}}\n",
+        [
+            "c.yaml:5: deployments.sonnet.api_base: unknown setting (did you mean 'base_url'?)",
+            "c.yaml:6: deployments.sonnet.max_output_tokens: unknown setting "
+            "(did you mean 'max_input_tokens'?)",
+            "c.yaml:8: safeguards: unknown setting here; it belongs under routing",
+            "c.yaml:9: master_key: unknown setting here; it belongs under server",
+            "c.yaml:10: routing.safeguards.classifier: no alias matches 'sonnet': that is a "
+            "deployment, which needs an alias of its own",
+        ],
+        id="settings by another name and in another place",
+    ),
+    pytest.param(
         SONNET + "aliases:\n  a: sonet\n  b: [sonnet, a]\n  c*d*: sonnet\n  d: {fallbacks: [a]}\n"
         "  e: {deployments: sonnet, fallbacks: [aa, 'c*'], when_too_long: zz}\n  f: 3\n  g: []\n"
         "  h: {deployments: [sonnet], strategy: weightd, hiden: true}\n",
@@ -269,7 +298,10 @@ NATIVE = [
     ),
     pytest.param(
         SONNET,
-        ["c.yaml: aliases: no aliases: say which names callers may ask for"],
+        [
+            "c.yaml: aliases: no aliases: say which names callers may ask for, "
+            "`claude-*: NAME` for instance"
+        ],
         id="no aliases",
     ),
     pytest.param(
@@ -733,5 +765,5 @@ def test_a_dict_has_paths_and_no_lines():
 
     assert [
         "<dict>: deployments.a.1: a key must be text",
-        "<dict>: deployments.a.api_key: required, and not given",
+        "<dict>: deployments.a.api_key: required, and not given; ${ANTHROPIC_API_KEY}, say",
     ] == [str(problem) for problem in caught.value.problems if problem.path != "aliases"]

@@ -307,7 +307,10 @@ def test_an_azure_key_of_foundrys_is_not_azure_openais():
             id="not-served",
         ),
         pytest.param(
-            "grok/x", {"api_key": "k"}, "model: no provider is named 'grok'", id="no-prefix"
+            "grok/x",
+            {"api_key": "k"},
+            "model: no provider is named 'grok' (did you mean 'xai'?)",
+            id="no-prefix",
         ),
     ],
 )

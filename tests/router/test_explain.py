@@ -170,6 +170,20 @@ async def test_no_secret_is_shown() -> None:
     assert ("authorization", f"AWS4-HMAC-SHA256 {VEIL}") in amazons
 
 
+async def test_a_strict_alias_is_said_to_send_nothing_that_loses_something() -> None:
+    strict = {"deployments": ["amazon", "plain"], "strict": True}
+    transport = Nowhere()
+    async with router_for({"claude-*": strict}, transport) as router:
+        plain, amazon = (await router.explain(call_for())).prospects
+        with pytest.raises(llmroute.LLMRouteError):
+            await router.send(call_for())
+
+    assert ("plain", "") == (plain.deployment, plain.problem)
+    assert amazon.problem.startswith("the alias is strict, and this deployment does not take: ")
+    assert "anthropic-beta claude-code-20250219" in amazon.problem
+    assert [plain.url] == [url for _, url, _, _ in transport.sent]
+
+
 async def test_a_callers_own_login_is_not_shown_either() -> None:
     forwarding = {**DEPLOYMENTS["plain"], "forward_client_auth": True}
     call = call_for(client_auth=[(b"authorization", b"Bearer sk-canary-own")])

@@ -24,6 +24,7 @@ from llmroute.config.model import (
 )
 from llmroute.config.native_vendor import Expanded, expanded
 from llmroute.config.origin import Origin
+from llmroute.config.provider_names import unknown
 from llmroute.config.references import placeholder
 from llmroute.config.validation import (
     check_headers,
@@ -47,6 +48,24 @@ TOP = (*_SECTIONS, *Sharing.model_fields)
 _SOME_NAME = frozenset({"api-key", "authorization", "x-api-key"})
 # What tells `NAME#2` from `NAME`.
 _OF_SEVERAL = "#"
+# The variables that a message names where a key is missing.
+_USUAL_KEYS = {
+    "anthropic": "ANTHROPIC_API_KEY",
+    "gemini": "GEMINI_API_KEY",
+    "openai": "OPENAI_API_KEY",
+}
+# What LiteLLM, and other tools, call the settings of a deployment.
+_ELSEWHERE = {
+    "api_base": "base_url",
+    "aws_region_name": "region",
+    "context_window": "max_input_tokens",
+    "extra_headers": "headers",
+    "max_output_tokens": "max_tokens_limit",
+    "max_tokens": "max_tokens_limit",
+    "url": "base_url",
+    "vertex_location": "location",
+    "vertex_project": "project",
+}
 # What of an alias's settings names other aliases.
 _OTHERS = ("fallbacks", "when_too_long", "when_refused")
 _ERROR_NAME = re.compile(r"[a-z][a-z0-9_]*|[45][0-9][0-9]")
@@ -56,7 +75,8 @@ def read(document: Document, environ: Mapping[str, str]) -> Config:
     """Turn a document in the native dialect into a `Config`; problems are the document's."""
     data = document.data
     for name in data.keys() - set(TOP):
-        document.wrong((name,), f"unknown setting{meant(name, TOP)}")
+        hint = _belonging(name)
+        document.wrong((name,), hint or f"unknown setting{meant(name, TOP)}")
     known = Aliases(_given(document))
     routing = _routing(document, known)
     server = validated(
@@ -71,7 +91,8 @@ def read(document: Document, environ: Mapping[str, str]) -> Config:
     if not declared:
         document.wrong(("deployments",), "no models: name at least one deployment")
     elif not aliases and not document.is_wrong(("aliases",)):
-        document.wrong(("aliases",), "no aliases: say which names callers may ask for")
+        text = "no aliases: say which names callers may ask for, `claude-*: NAME` for instance"
+        document.wrong(("aliases",), text)
     key = master_key(document, environ, [(("server", "master_key"), server.master_key)])
     own = {name: data[name] for name in Sharing.model_fields if name in data}
     sharing = validated(document, Sharing, own, ()) or Sharing()
@@ -88,6 +109,23 @@ def read(document: Document, environ: Mapping[str, str]) -> Config:
         warnings=document.warnings,
         source=document.name,
     )
+
+
+def _belonging(name: str) -> str:
+    """Say where a setting belongs that stands at the top by mistake."""
+    for place, model in (("routing", Routing), ("server", Server)):
+        if name in model.model_fields:
+            return f"unknown setting here; it belongs under {place}"
+    return ""
+
+
+def _hints(model: type[Deployment]) -> Mapping[str, str]:
+    """Say of other tools' names for settings what they are called here."""
+    return {
+        name: f"unknown setting (did you mean '{own}'?)"
+        for name, own in _ELSEWHERE.items()
+        if own in model.model_fields
+    }
 
 
 def _routing(document: Document, aliases: Aliases) -> Routing:
@@ -209,7 +247,7 @@ def _filled(
         return expanded(document, vendor, settings, at, origins)
     place = (*at, "provider")
     shown = quoted(document, place, provider)
-    document.wrong(place, f"no provider is named {shown}{meant(provider, {*PROVIDERS, *VENDORS})}")
+    document.wrong(place, unknown(provider, shown, {*PROVIDERS, *VENDORS}))
     return None
 
 
@@ -238,7 +276,7 @@ def _deployment(
         settings = google.completed(settings, environ)
     elif provider in ("azure_openai", "foundry") and not document.credentials:
         settings = azure.with_placeholder(settings)
-    deployment = validated(document, model, settings, at, origins=origins)
+    deployment = validated(document, model, settings, at, origins=origins, hints=_hints(model))
     if deployment is None:
         return None
     if isinstance(deployment, BedrockDeployment):
@@ -252,7 +290,9 @@ def _deployment(
         if not document.credentials:
             key = SecretStr(placeholder("api_key"))
             return deployment.model_copy(update={"api_key": key})
-        document.wrong((*at, "api_key"), "required, and not given")
+        usual = _USUAL_KEYS.get(provider)
+        such = f"; ${{{usual}}}, say" if usual else ""
+        document.wrong((*at, "api_key"), f"required, and not given{such}")
     check_installed(document, deployment, at)
     return deployment
 
@@ -355,6 +395,8 @@ def _check_alias(document: Document, path: Path, name: str, aliases: Aliases) ->
     elif aliases.find(name) is None:
         shown = quoted(document, path, name)
         near = meant(name, _given(document))
+        if not near and name in section(document, document.data.get("deployments"), ()):
+            near = ": that is a deployment, which needs an alias of its own"
         document.wrong(path, f"no alias matches {shown}{near}")
 
 

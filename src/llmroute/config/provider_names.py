@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from llmroute.config.validation import meant
 
-__all__ = ["LITELLM_NAMES", "refusal"]
+__all__ = ["LITELLM_NAMES", "refusal", "unknown"]
 
 LITELLM_NAMES = frozenset(
     """
@@ -22,6 +22,38 @@ LITELLM_NAMES = frozenset(
     """.split()  # noqa: SIM905 - a list of this length would be read by nobody
 )
 
+# What else people call a provider: each name is one in at least one of the dialects.
+_COMMONLY = {
+    "alibaba": "dashscope",
+    "amazon": "bedrock",
+    "aws": "bedrock",
+    "azure": "azure_openai",
+    "azure_openai": "azure",
+    "chatgpt": "openai",
+    "claude": "anthropic",
+    "glm": "zai",
+    "google": "gemini",
+    "gpt": "openai",
+    "grok": "xai",
+    "qwen": "dashscope",
+    "vertex": "vertex_ai",
+    "vertex_ai": "vertex",
+}
+
+
+def unknown(name: str, shown: str, known: Iterable[str]) -> str:
+    """Say that no provider is called `name`, and which one may be meant.
+
+    Args:
+        name: The provider asked for.
+        shown: The same as it may stand in a message.
+        known: Every name that means a provider in this dialect.
+    """
+    names = frozenset(known)
+    other = _COMMONLY.get(name.lower())
+    hint = f" (did you mean '{other}'?)" if other in names else meant(name, names)
+    return f"no provider is named {shown}{hint or '; `llmroute providers` lists them'}"
+
 
 def refusal(name: str, shown: str, served: Collection[str], known: frozenset[str]) -> str | None:
     """Say why there is no provider `name`; `None` if there is one.
@@ -36,4 +68,4 @@ def refusal(name: str, shown: str, served: Collection[str], known: frozenset[str
         return None
     if name in known:
         return f"provider {shown} is not part of this version of llmroute"
-    return f"no provider is named {shown}{meant(name, {*known, *served})}"
+    return unknown(name, shown, {*known, *served})

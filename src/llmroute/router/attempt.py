@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import anyio
@@ -40,7 +40,7 @@ from llmroute.transport import Body, Reply, Timeouts, Transport
 from llmroute.wire.envelope import MALFORMED, Envelope
 from llmroute.wire.headers import Headers, downward, first
 
-__all__ = ["Target", "Terms"]
+__all__ = ["Target", "Terms", "too_strict"]
 
 # With these an upstream refuses a credential; one that expired early can be fetched anew.
 _REFUSED = frozenset({401, 403})
@@ -381,10 +381,12 @@ class Target:
 def _check_losses(request: UpstreamRequest) -> None:
     """Refuse what the upstream would not get to see as a whole."""
     if request.losses:
-        raise UntranslatableError(
-            "the alias is strict, and this deployment does not take: " + "; ".join(request.losses),
-            status=400,
-        )
+        raise UntranslatableError(too_strict(request.losses), status=400)
+
+
+def too_strict(losses: Sequence[str]) -> str:
+    """Say why a strict alias does not let a request be sent that loses something."""
+    return "the alias is strict, and this deployment does not take: " + "; ".join(losses)
 
 
 def _check_status(status: int) -> None:

@@ -19,7 +19,7 @@ from llmroute.errors import InvalidRequestError, UnknownAliasError
 from llmroute.messages.call import Call
 from llmroute.messages.safeguards import asked
 from llmroute.pricing import Tariff
-from llmroute.router.attempt import Target
+from llmroute.router.attempt import Target, too_strict
 from llmroute.router.health import Health
 from llmroute.router.lengths import Lengths
 from llmroute.router.placing import Placement, Placing
@@ -118,6 +118,8 @@ async def explained(
     ]
     if call.endpoint == "messages" and asked(call.body) is not None:
         prospects = [_reviewed(config, route, each) for each in prospects]
+    if call.endpoint == "messages":
+        prospects = [_unless_strict(config, each) for each in prospects]
     matched: Literal["name", "pattern", ""] = "pattern" if "*" in route.alias else "name"
     return Explanation(
         call.model,
@@ -129,6 +131,17 @@ async def explained(
         tuple(_assumed(route, placement)),
         lengths[0] if lengths else None,
         tuple(prospects),
+    )
+
+
+def _unless_strict(config: Config, each: Prospect) -> Prospect:
+    """Return what it would be sent, or why an alias that is strict does not let that be."""
+    alias = config.aliases.get(each.alias)
+    if alias is None or not alias.strict or each.changes is None or not each.changes.losses:
+        return each
+    problem = too_strict(each.changes.losses)
+    return Prospect(
+        each.deployment, each.provider, each.model, each.alias, each.role, each.why, problem
     )
 
 

@@ -13,7 +13,7 @@ from llmroute.providers.bedrock import BedrockDeployment
 from llmroute.router.routes import Route, Routes
 from llmroute.translate.converse_model import ConverseModel
 
-__all__ = ["NOBODY", "Reviewer", "judge_of", "judges", "reviewed_by", "reviewer"]
+__all__ = ["NOBODY", "Reviewer", "converses", "judge_of", "judges", "reviewed_by", "reviewer"]
 
 NOBODY: Final = ""
 """Stands for a classifier where there is none."""
@@ -41,14 +41,14 @@ def reviewer(deployment: Deployment, model: str, losses: Sequence[str] = ()) -> 
     if isinstance(deployment, AnthropicCompatibleDeployment):
         is_sent = deployment.platform.open or MEMBER in deployment.accept_members
         return "perhaps" if is_sent else "nobody"
-    if isinstance(deployment, BedrockDeployment) and _converses(deployment, model):
+    if isinstance(deployment, BedrockDeployment) and converses(deployment, model):
         return "nobody"
     if deployment.provider == "anthropic" and deployment.base_url:
         return "perhaps"
     return "upstream" if deployment.provider in _CLAUDES else "nobody"
 
 
-def _converses(deployment: BedrockDeployment, model: str) -> bool:
+def converses(deployment: BedrockDeployment, model: str) -> bool:
     """Tell whether a model is asked by Converse, in whose format there is no such thing."""
     if deployment.surface is not None:
         return deployment.surface == "converse"
