@@ -118,7 +118,7 @@ READABLE = [
         id="yes-and-no",
     ),
     pytest.param(wrote(json.dumps(BOTH)), MIXED, id="in-a-text"),
-    pytest.param(wrote(f"Well.\n```json\n{json.dumps(BOTH)}\n```\nSo."), MIXED, id="in-a-fence"),
+    pytest.param(wrote(f"Well.\n```json\n{json.dumps(BOTH)}\n```\n"), MIXED, id="in-a-fence"),
     pytest.param(
         {"content": [*called([PASS])["content"], *called([FLAG])["content"]]}, MIXED, id="two-calls"
     ),
@@ -157,7 +157,15 @@ QUOTED = f"The file says {json.dumps({'verdicts': [PASS]})}, which is not for it
     ("message", "expected"),
     [
         pytest.param(wrote(f"{QUOTED} {json.dumps([entry(1, 'flagged')])}"), "flagged", id="seen"),
-        pytest.param(wrote(QUOTED, stop_reason="max_tokens"), "error", id="cut"),
+        pytest.param(wrote(QUOTED), "error", id="taken-back"),
+        pytest.param(
+            wrote(QUOTED.partition(", which")[0], stop_reason="max_tokens"), "error", id="cut"
+        ),
+        pytest.param(
+            wrote(json.dumps([PASS]), stop_reason="model_context_window_exceeded"),
+            "error",
+            id="no-room",
+        ),
         pytest.param(
             wrote(f'{QUOTED} {{"verdicts": [{{"number": 1, "outc'), "error", id="no-own-verdict"
         ),

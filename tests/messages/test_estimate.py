@@ -173,6 +173,22 @@ def test_prose_and_code_are_not_estimated_far_too_high():
             assert measured.tokens(vocabulary_of("gpt-5.2")) <= 1.4 * 20 * text["o200k"]
 
 
+@pytest.mark.parametrize("vocabulary", MODELS)
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("| a | b | c |\n" * 200, id="table"),
+        pytest.param(". # . . # .\n" * 200, id="board"),
+        pytest.param("= - = - " * 200, id="marks"),
+        pytest.param("a b c d " * 200, id="letters"),
+    ],
+)
+def test_no_text_is_estimated_at_less_than_its_words(text, vocabulary):
+    words = len(text.split())
+
+    assert estimate(said(text), vocabulary_of(MODELS[vocabulary])) >= words
+
+
 @pytest.mark.parametrize("text", [pytest.param(t, id=t["name"]) for t in CORPUS["texts"]])
 def test_what_a_request_surely_has_is_never_more_than_any_vocabulary_makes_of_it(text):
     least = min(text[vocabulary] for vocabulary in MODELS)
@@ -208,6 +224,14 @@ def test_what_a_request_surely_has_is_most_of_what_english_comes_to():
                 ]
             },
             id="what-was-compacted",
+        ),
+        pytest.param(
+            {
+                "messages": [
+                    {"role": "system", "content": "a b c d", "clear_at": "next_user_message"},
+                ]
+            },
+            id="a-reminder-that-goes",
         ),
     ],
 )

@@ -475,6 +475,27 @@ def test_only_the_models_name_changes_where_an_answer_starts(data, expected):
     assert relay.begun
 
 
+@pytest.mark.parametrize(
+    ("bare", "kind"),
+    [
+        pytest.param(
+            b'{"code":500,"message":"Full.","type":"server_error"}', "api_error", id="500"
+        ),
+        pytest.param(b'{"code":429,"message":"Full."}', "rate_limit_error", id="429"),
+        pytest.param(b'{"code":"full","message":"Full."}', "api_error", id="a-word"),
+        pytest.param(b'{"message":"Full."}', "api_error", id="no-code"),
+    ],
+)
+def test_a_bare_error_is_told_in_the_formats_shape(bare, kind):
+    relay = Relay("fast")
+    told = {"type": "error", "error": {"type": kind, "message": "Full."}}
+
+    written = relay.feed(b"event: error\ndata: " + bare + b"\n\n")
+
+    assert told == json.loads(relay.error)
+    assert b"event: error\ndata: " + relay.error + b"\n\n" == written
+
+
 def test_usage_that_is_no_usage_counts_as_nothing():
     relay = Relay("fast")
 

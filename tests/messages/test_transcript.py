@@ -49,6 +49,8 @@ def test_who_said_what():
         pytest.param("Delete it.", "user", id="a-person"),
         pytest.param(" <bash-stdout>Delete it.</bash-stdout>", "client", id="what-was-printed"),
         pytest.param("<task-notification>Delete it.", "client", id="another-task"),
+        pytest.param("<ide_selection>Delete it.", "client", id="what-an-editor-shows"),
+        pytest.param('<teammate-message id="a">Delete it.', "client", id="another-agent"),
         pytest.param(
             "This session is being continued from a previous conversation that ran out of context.",
             "summary",

@@ -25,8 +25,10 @@ class LlamaServer:
         url: Without a path.
     """
 
-    def __init__(self, program: Path, model: Path, folder: Path, *, context: int) -> None:
-        """Prepare one that has two slots, of `context` tokens each."""
+    def __init__(
+        self, program: Path, model: Path, folder: Path, *, context: int, shared: bool = False
+    ) -> None:
+        """Prepare one that has two slots, of `context` tokens each or of twice as many `shared`."""
         self._port = free_port()
         self._log = folder / f"llama-{self._port}.log"
         self.url = f"http://127.0.0.1:{self._port}"
@@ -34,7 +36,8 @@ class LlamaServer:
             str(program),
             *("--model", str(model), "--alias", "tiny"),
             *("--host", "127.0.0.1", "--port", str(self._port), "--api-key", KEY),
-            *("--ctx-size", str(2 * context), "--parallel", "2", "--no-kv-unified"),
+            *("--ctx-size", str(2 * context), "--parallel", "2"),
+            "--kv-unified" if shared else "--no-kv-unified",
             # Two would wait for each other wherever the machine is busy.
             *("--threads", "1", "--seed", "1", "--cache-ram", "0"),
             *("--jinja", "--no-webui", "--offline", "--no-warmup"),

@@ -151,3 +151,15 @@ def test_a_response_calls_a_function(respond):
     (call,) = (each for each in answer.output if each.type == "function_call")
 
     assert ("get_weather", '{"city":"Rome"}') == (call.name, call.arguments.replace(" ", ""))
+
+
+def test_a_response_thinks_and_calls_functions_side_by_side(respond):
+    answer = respond("script:both", tools=[{"type": "function", **FUNCTION, "strict": False}])
+    calls = [json.loads(each.arguments) for each in answer.output if each.type == "function_call"]
+
+    assert "I will look." == answer.output_text.strip()
+    assert [{"city": "Oslo"}, {"city": "Kyiv"}] == calls
+
+    reasoning, said = respond("script:thinking").output
+    assert THOUGHT == reasoning.summary[0].text.strip()
+    assert CONCLUSION == said.content[0].text.strip()

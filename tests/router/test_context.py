@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -133,6 +134,23 @@ async def test_a_long_prompt_is_sent_where_it_is_not_sure(
         await router.complete(model="fast", max_tokens=9, messages=long(9_000))
 
     assert 1 == len(chat.requests)
+
+
+@pytest.mark.parametrize(
+    ("edit", "is_sent"), [("clear_thinking_20251015", False), ("clear_tool_uses_20250919", True)]
+)
+async def test_a_prompt_of_which_much_may_be_left_out_is_sent(
+    upstream: FakeUpstream, edit: str, is_sent: bool
+) -> None:
+    own = by_messages(upstream, max_input_tokens=100)
+    edits = {"edits": [{"type": edit}]}
+    async with router_for({"own": own}) as router:
+        with contextlib.suppress(llmroute.RejectedError):
+            await router.complete(
+                model="fast", max_tokens=9, messages=long(9_000), context_management=edits
+            )
+
+    assert is_sent == bool(upstream.requests)
 
 
 async def test_claude_gets_a_prompt_of_any_length_as_it_came(upstream: FakeUpstream) -> None:

@@ -14,7 +14,14 @@ from typing import Any, Final
 
 import msgspec
 
-from llmroute.messages.safeguards import NOT_FLAGGED, Action, Verdict, flagged, unavailable
+from llmroute.messages.safeguards import (
+    CUT_SHORT,
+    NOT_FLAGGED,
+    Action,
+    Verdict,
+    flagged,
+    unavailable,
+)
 from llmroute.messages.transcript import line, lines
 from llmroute.wire.envelope import MALFORMED
 
@@ -215,27 +222,29 @@ def _values(message: Mapping[str, Any]) -> list[tuple[Any, bool]]:
         return [(value, True) for value in inputs]
     texts = [str(block.get("text") or "") for block in blocks if block.get("type") == "text"]
     values, sound = _in_text("\n".join(texts))
-    whole = sound and message.get("stop_reason") != "max_tokens"
+    whole = sound and message.get("stop_reason") not in CUT_SHORT
     return [(value, whole and at == len(values)) for at, value in enumerate(values, 1)]
 
 
 _decoder = json.JSONDecoder()
 _OPENING = re.compile(r"[{\[]")
+# Nothing but the end of a fence: words after a value may take back what it says.
+_END = re.compile(r"[\s`]*")
 # A text of nothing but brackets would take for ever.
 _MOST_ATTEMPTS = 200
 
 
 def _in_text(text: str) -> tuple[list[Any], bool]:
-    """Return the outermost JSON values in a text, which may have words or a fence around them.
+    """Return the outermost JSON values in a text, which may have words before them, and a fence.
 
-    With them goes whether there is no bracket but in these.
+    With them goes whether there is no bracket but in these, and the last of them is the end.
     """
     values: list[Any] = []
     sound, at = True, 0
     for _ in range(_MOST_ATTEMPTS):
         opening = _OPENING.search(text, at)
         if opening is None:
-            return values, sound
+            return values, sound and _END.fullmatch(text, at) is not None
         try:
             value, at = _decoder.raw_decode(text, opening.start())
         except (ValueError, RecursionError):

@@ -108,6 +108,7 @@ _NOTHING = b' "' + bytes(range(32))
 _DIGITS = b"0123456789"
 # All that is no letter becomes a space, so that a word begins wherever a letter follows one.
 _WORDS = bytes(97 if each in _LETTERS else 32 for each in range(256))
+_SPACED = b"a" * 32 + b" " + b"a" * 223
 _ACCENTS = _FOLLOWING + _LATIN
 _TWO = bytes(range(0xCC, 0xE0))
 _INDIC = b"\xe0\xe1"
@@ -121,16 +122,19 @@ class Measure(NamedTuple):
 
     Attributes:
         kinds: How often each kind of character is there, in the order of `Vocabulary`.
+        spaced: How many words there are between spaces and line breaks, of whatever characters:
+            the least that the text comes to.
         rest: Tokens that are no text: images, documents, what sets messages and tools apart.
     """
 
     kinds: tuple[int, ...]
+    spaced: int
     rest: float
 
     def tokens(self, vocabulary: Vocabulary) -> int:
         """Return the estimate for a model of that vocabulary."""
         text = sum(map(float.__mul__, vocabulary[:-1], map(float, self.kinds)))
-        return math.ceil((text + self.rest) * vocabulary.times)
+        return math.ceil((max(text, self.spaced) + self.rest) * vocabulary.times)
 
 
 def vocabulary_of(model: str) -> Vocabulary:
@@ -168,7 +172,8 @@ def measure(body: Mapping[str, Any]) -> Measure:
             rest += tokens
         raws.append(_unsigned(raw))
         rest += _overhead(name, raw)
-    return Measure(_kinds(b" ".join(raws)), rest)
+    *kinds, spaced = _kinds(b" ".join(raws))
+    return Measure(tuple(kinds), spaced, rest)
 
 
 def estimate(body: Mapping[str, Any], vocabulary: Vocabulary = NEWEST_CLAUDE) -> int:
@@ -214,26 +219,30 @@ def _unsigned(raw: bytes) -> bytes:
 
 
 def _kinds(raw: bytes) -> tuple[int, ...]:
-    parts = [_kinds_of(raw[at : at + _AT_ONCE]) for at in range(0, len(raw), _AT_ONCE)]
+    parts = [_kinds_of(raw[at : at + _AT_ONCE]) for at in range(0, len(raw) or 1, _AT_ONCE)]
     return tuple(map(sum, zip(*parts, strict=True)))
 
 
 def _kinds_of(raw: bytes) -> tuple[int, ...]:
-    """Count the characters of each kind: each is taken out, and the next looked for in the rest."""
+    """Count the characters of each kind: each is taken out, and the next looked for in the rest.
+
+    Last comes the number of words between spaces and line breaks.
+    """
     is_ascii = raw.isascii()
+    spaced = (b" " + raw.replace(b"\\n", b" ")).translate(_SPACED).count(b" a")
     words = (b" " + raw).translate(_WORDS, b"" if is_ascii else _ACCENTS).count(b" a")
     letters, left = _taken(raw, _LETTERS)
     _, left = _taken(left, _NOTHING)
     digits, left = _taken(left, _DIGITS)
     escapes, left = _taken(left, b"\\")
     if is_ascii:
-        return (words, letters, digits, len(left), escapes, 0, 0, 0, 0, 0, 0)
+        return (words, letters, digits, len(left), escapes, 0, 0, 0, 0, 0, 0, spaced)
     _, left = _taken(left, _FOLLOWING)
     counts = []
     for lead in (_LATIN, _TWO, _INDIC, _SYMBOL, _CJK, _ASTRAL):
         count, left = _taken(left, lead)
         counts.append(count)
-    return (words, letters, digits, len(left), escapes, *counts)
+    return (words, letters, digits, len(left), escapes, *counts, spaced)
 
 
 def _taken(text: bytes, kind: bytes) -> tuple[int, bytes]:
@@ -314,7 +323,7 @@ def _spaced(value: Any, depth: int = 0) -> int:
             {"type": "text", "text": content}
             | {"type": "tool_result", "content": content}
             | {"role": _, "content": content}
-        ):
+        ) if "clear_at" not in value:  # such a reminder goes once the user has spoken again
             return _spaced(content, depth + 1)
     return 0
 

@@ -13,6 +13,7 @@ import msgspec
 
 from llmroute.errors import StreamBrokenError
 from llmroute.messages.bound import container_id
+from llmroute.messages.events import error_body, error_event, error_type
 from llmroute.messages.usage import Usage
 from llmroute.wire.envelope import MALFORMED, Envelope
 from llmroute.wire.sse import Frame, encode, frames, whole_events
@@ -53,7 +54,7 @@ class Relay:
         content: Some of what is answered has passed: a delta, a block that did not begin empty, or
             the end of the message.
         complete: `message_stop` has passed.
-        error: The data of an `error` event of the upstream's, once one has come.
+        error: The data of an `error` event of the upstream's, as sent on, once one has come.
         usage: As known so far.
         id: The upstream's id of the message; empty until known.
         container: The id of the container the answer was made in; empty if none is known of.
@@ -156,10 +157,21 @@ class Relay:
             case b"message_stop":
                 self.begun = self.content = self.complete = True
             case b"error":
-                self.error = frame.data
+                return self._fail(frame)
             case _:
                 self.begun = True
         return frame.raw
+
+    def _fail(self, frame: Frame) -> bytes:
+        """Take an error; a bare one, as llama.cpp's server writes it, gets the format's shape."""
+        told = _object(frame.data)
+        message, code = told.get("message"), told.get("code")
+        if "error" in told or not isinstance(message, str):
+            self.error = frame.data
+            return frame.raw
+        kind = error_type(code) if isinstance(code, int) and code >= 400 else "api_error"
+        self.error = error_body(kind, message)
+        return error_event(self.error)
 
     def _break_off(self, name: bytes) -> bytes:
         if self.complete or self.error is not None:

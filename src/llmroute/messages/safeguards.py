@@ -18,6 +18,7 @@ from llmroute.wire.envelope import MALFORMED, Envelope
 from llmroute.wire.sse import Frame, encode, frames
 
 __all__ = [
+    "CUT_SHORT",
     "MEMBER",
     "NOT_FLAGGED",
     "RESULTS",
@@ -40,8 +41,8 @@ MEMBER: Final = "safeguards"
 RESULTS: Final = "safeguard_results"
 """The answer's member that holds them; in a stream it stands in the `delta` of `message_delta`."""
 _TOOL_USE: Final = "dangerous_tool_use"
-# With these the last block of an answer may have been cut.
-_CUT_SHORT = frozenset({"max_tokens", "model_context_window_exceeded"})
+CUT_SHORT: Final = frozenset({"max_tokens", "model_context_window_exceeded"})
+"""Why an answer ended whose last block may have been cut."""
 
 Reason: TypeAlias = Literal["timeout", "error", "refused", "input_too_long", "truncated"]
 """Why there is no verdict on a tool call."""
@@ -146,7 +147,7 @@ def reviewable(said: Said) -> tuple[list[Action], dict[str, Verdict]]:
         if not isinstance(given, str) or not given:
             continue
         tool, arguments = block.get("name"), block.get("input")
-        cut = index == last and said.stop_reason in _CUT_SHORT
+        cut = index == last and said.stop_reason in CUT_SHORT
         if given in actions or given in settled:
             actions.pop(given, None)
             settled[given] = unavailable("error")

@@ -14,10 +14,12 @@ import msgspec
 __all__ = ["line", "lines"]
 
 # How texts begin that stand in the user's place and are not the user's: what Claude Code adds, what
-# a command printed, and what the agent itself has written of a conversation that grew too long.
+# a command printed or an editor shows, what other agents and channels sent, and what the agent
+# itself has written of a conversation that grew too long.
 _BY_THE_CLIENT = (
     *("<system-reminder>", "<local-command-", "<bash-stdout>", "<bash-stderr>"),
-    *("<task-notification>", "<user-prompt-submit-hook>"),
+    *("<task-notification>", "<user-prompt-submit-hook>", "<ide_", "<mcp-resource"),
+    *("<teammate-message", "<cross-session-message", "<channel"),
 )
 _SUMMARY: Final = "This session is being continued from a previous conversation"
 # Characters of an entry that are kept. What was asked for matters most, and a script that an agent

@@ -28,6 +28,8 @@ _FIGURES = re.compile(r"prompt is too long: \d+ tokens > \d+ maximum")
 _BYTES_PER_WORD: Final = 2
 # With these an upstream is told to cut a prompt that does not fit.
 _CUTTING: Final = ("truncation", "transforms", "plugins")
+# Of what edits a conversation: it is about thinking, which is not counted.
+_HARMLESS: Final = "clear_thinking"
 _JSON: Final = (b"content-type", b"application/json")
 
 
@@ -97,9 +99,11 @@ class Prompt:
             return None
         most = limits_of(deployment, leg.model).prompt
         size = sum(map(len, self._call.body.pieces()))
-        if most is None or size // _BYTES_PER_WORD <= most or self._is_cut(deployment):
+        if most is None or size // _BYTES_PER_WORD <= most:
             return None
         try:
+            if self._is_cut(deployment):
+                return None
             estimated = self.tokens(leg)
             # Words alone may be more than the estimate, in text that nobody writes.
             if estimated <= most or self._at_least() <= most:
@@ -152,7 +156,16 @@ class Prompt:
 
     def _is_cut(self, deployment: Deployment) -> bool:
         spoken: Mapping[str, Any] = {} if self._call.spoken is None else self._call.spoken.body
-        return any(name in spoken or name in deployment.extra_body for name in _CUTTING)
+        cuts = any(name in spoken or name in deployment.extra_body for name in _CUTTING)
+        return cuts or self._is_edited()
+
+    def _is_edited(self) -> bool:
+        """Tell whether an upstream that knows how is to leave out what has grown old."""
+        edits = self._call.body.get("context_management")
+        given = edits.get("edits") if isinstance(edits, dict) else None
+        listed = given if isinstance(given, list) else []
+        kinds = [str(each.get("type")) for each in listed if isinstance(each, dict)]
+        return not all(kind.startswith(_HARMLESS) for kind in kinds)
 
 
 def _counted(said: str, figures: str) -> str:

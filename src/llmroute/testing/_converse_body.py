@@ -6,7 +6,6 @@ Kept apart from `llmroute.translate`, so that a mistake in one shows against the
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
@@ -223,7 +222,7 @@ def _of_media(block: Mapping[str, Any], place: str, titles: list[str]) -> Iterat
         media = block[kind]
         try:
             data = base64.b64decode(media["source"]["bytes"], validate=True)
-        except (binascii.Error, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError):
             data = b""
         if not data:
             yield f"{place}.{kind}.source.bytes: is no base64"

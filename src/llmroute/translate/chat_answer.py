@@ -102,7 +102,7 @@ class ChatAnswer:
         for choice in dicts(chunk.get("choices")):
             if choice.get("index") in (0, None):
                 self.writer(chunk.get("id"))
-                written += self._choice(choice, _mapping(choice.get(part)))
+                written += self._choice(choice, part)
                 usage = usage or choice.get("usage")  # as Moonshot does
         if isinstance(usage, Mapping) and usage:
             self._has_usage = bool(usage.get("prompt_tokens"))
@@ -139,17 +139,19 @@ class ChatAnswer:
         if self._writer is not None:
             self._reason = self._reason or "stop"
 
-    def _choice(self, choice: Mapping[str, Any], message: Mapping[str, Any]) -> bytes:
+    def _choice(self, choice: Mapping[str, Any], part: str) -> bytes:
         if self._stops.found:
             return b""
+        message = _mapping(choice.get(part))
         written = self._thoughts(message)
         written += self._content(message.get("content"))
         refusal = message.get("refusal")
         if isinstance(refusal, str) and refusal:
             self._refusal += refusal
             written += self._text(refusal)
-        for fragment in _fragments(message):
-            written += self._call(fragment)
+        for at, fragment in enumerate(_fragments(message)):
+            # Each is a call of its own in a whole answer, whatever its id.
+            written += self._call({**fragment, "index": at} if part == "message" else fragment)
         reason = choice.get("finish_reason")
         if isinstance(reason, str) and reason and not self._reason:
             self._reason = reason

@@ -44,7 +44,7 @@ class ConverseContent:
         self._model = model
         self._names = names
         self._losses = losses
-        self._titles: set[str] = set()
+        self._titles: dict[str, int] = {}
         self._marks = 0
 
     def mark(self, made: list[_Block], mark: Any) -> None:
@@ -163,11 +163,13 @@ class ConverseContent:
     def _title(self, title: str) -> str:
         """Return a name that no other document has, of the characters that names may have."""
         base = _ODD.sub(" ", title)[:_LONGEST_NAME].strip() or "document"
-        name, count = base, 1
+        name, count = base, self._titles.get(base, 1)
         while name in self._titles:
             count += 1
             name = f"{base} {count}"
-        self._titles.add(name)
+        # Where to go on: from the start each time, many of one title would take minutes.
+        self._titles[base] = count
+        self._titles.setdefault(name, 1)
         return name
 
 
