@@ -561,6 +561,32 @@ def test_the_clients_own_loop_goes_as_it_came(serve: Serve) -> None:
     assert turns[1]["encrypted_content"] == server.requests[1].json["input"][1]["encrypted_content"]
 
 
+@pytest.mark.parametrize("session", [None, "s-1"], ids=["once", "in-a-session"])
+def test_reasoning_that_another_account_made_is_left_out_there(
+    serve: Serve, session: str | None
+) -> None:
+    with FakeOpenAI() as first, FakeOpenAI() as second:
+        gateway = serving(serve, gpt(first), gpt(second))
+        first.answer(message([thinking("Hm."), "I look.", tool_use("weather", {"in": "é"})]))
+        first.answer(error(500), error(500))
+        second.answer("Cold.")
+        with client_of(gateway) as client:
+            settings: dict[str, Any] = {"model": "sonnet", "tools": [WEATHER], "store": False}
+            settings |= {"prompt_cache_key": session} if session else {}
+            turns: list[Any] = [{"role": "user", "content": "Weather?"}]
+            output = client.responses.create(input=turns, **settings).output
+            assert output[2].type == "function_call"
+            result = {"type": "function_call_output", "output": "-3"}
+            turns += [*dumped(output), {**result, "call_id": output[2].call_id}]
+            answer = client.responses.create(input=turns, **settings)
+
+    assert "Cold." == answer.output_text
+    refused, sent = (request.json["input"] for request in second.requests)
+    assert turns == refused
+    unnamed = [{name: v for name, v in each.items() if name != "id"} for each in turns]
+    assert [each for each in unnamed if each.get("type") != "reasoning"] == sent
+
+
 def test_an_error_of_the_same_format_stays_as_it_is(serve: Serve) -> None:
     with FakeOpenAI() as server:
         gateway = serving(serve, gpt(server))
@@ -583,7 +609,11 @@ def test_a_stream_of_the_same_format_that_breaks(serve: Serve) -> None:
         failed = gateway.http.post(PATH, json={**HELLO, "stream": True}).content
 
     assert "Hello" in "".join(e.delta for e in cut if e.type == "response.output_text.delta")
-    assert "response.failed" == cut[-1].type
+    begun, failed_at = cut[0], cut[-1]
+    assert begun.type == "response.created"
+    assert failed_at.type == "response.failed"
+    assert (begun.response.id, "failed") == (failed_at.response.id, failed_at.response.status)
+    assert len(cut) - 1 == failed_at.sequence_number
     assert b'"code":"server_is_overloaded","message":"Overloaded"' in failed.split(b"\n\n")[-2]
 
 

@@ -349,12 +349,28 @@ async def test_fallback_aliases_come_after_the_aliass_own(upstream: FakeUpstream
     assert ("two", "fast") == (answer.deployment, answer.model)
 
 
+# As llama.cpp's server writes it.
+BARE_ERROR = events(
+    [
+        {"type": "message_start", "message": {"id": "msg_1", "role": "assistant", "content": []}},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+        {
+            "type": "content_block_delta",
+            "index": 0,
+            "delta": {"type": "text_delta", "text": "Hello"},
+        },
+        b'event: error\ndata: {"code":500,"message":"Full.","type":"server_error"}\n\n',
+    ]
+)
+
+
 @pytest.mark.parametrize(
     "answer",
     [
         pytest.param(text("Hello there.").cut(after_events=4), id="cut"),
         pytest.param(text("Hello there.").end(after_events=4), id="ended"),
         pytest.param(text("Hello there.").fail("overloaded_error", after_events=4), id="error"),
+        pytest.param(BARE_ERROR, id="bare-error"),
     ],
 )
 async def test_a_stream_that_breaks_raises_after_what_was_said(

@@ -441,6 +441,15 @@ def test_a_whole_answer_in_place_of_a_stream():
     assert [text("Hi")] == spelled(json.dumps(whole).encode())["content"]
 
 
+def test_calls_of_one_id_in_a_whole_answer_are_two():
+    call = {"id": "a", "type": "function", "function": {"name": "read", "arguments": "{}"}}
+    message = {"role": "assistant", "tool_calls": [call, call]}
+    whole = {"id": "c1", "choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
+    made = chat_message(whole, Envelope.of(BODY), "claude", PLAIN)
+
+    assert [("a", {}), ("a_2", {})] == [(use["id"], use["input"]) for use in made["content"]]
+
+
 def test_the_answer_ends_when_the_server_says_so():
     decoder = ChatDecoder(Envelope.of(BODY), "claude", PLAIN)
     written = decoder.feed(sse(delta(content="Hi"), STOP, USAGE_CHUNK, DONE))

@@ -169,10 +169,12 @@ def test_one_tool_turn():
         pytest.param([" \n", "Hi"], [{"text": "Hi"}], id="blank-text"),
         pytest.param([text("Hi", **MARK)], [{"text": "Hi"}, POINT], id="a-cache-mark"),
         pytest.param(
-            [PDF, PDF],
+            [PDF, PDF, {**PDF, "title": "T 2"}, PDF],
             [
-                {"document": {"format": "pdf", "name": "T", "source": {"bytes": "JVBERg=="}}},
-                {"document": {"format": "pdf", "name": "T 2", "source": {"bytes": "JVBERg=="}}},
+                *(
+                    {"document": {"format": "pdf", "name": n, "source": {"bytes": "JVBERg=="}}}
+                    for n in ("T", "T 2", "T 2 2", "T 3")
+                ),
                 {"text": "See the document."},
             ],
             id="documents-of-one-name-and-no-text",

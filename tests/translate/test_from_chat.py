@@ -468,6 +468,15 @@ def test_what_is_no_request_is_an_error(members):
         asked(**members)
 
 
+def test_a_dated_tool_of_an_odd_name_is_none_that_is_allowed():
+    dated = {"type": "web_search_20250305", "name": ["x"]}
+    allowed = {"mode": "auto", "tools": [WEATHER]}
+    choice = {"type": "allowed_tools", "allowed_tools": allowed}
+    body = asked(tools=[WEATHER, dated], tool_choice=choice).body
+
+    assert ["weather"] == [tool["name"] for tool in body["tools"]]
+
+
 def test_a_long_name_of_a_user_is_shortened_the_same_way_each_time():
     first, second = (asked(user="x" * 300).body["metadata"]["user_id"] for _ in range(2))
 

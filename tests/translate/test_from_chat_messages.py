@@ -119,6 +119,18 @@ def asked(messages=HI, **members):
             id="what-says-nothing-is-no-turn",
         ),
         pytest.param(
+            [{"role": "user", "content": ""}],
+            None,
+            [user(text("…"))],
+            id="one-who-says-nothing",
+        ),
+        pytest.param(
+            [*HI, {"role": "assistant", "content": "Hello."}, {"role": "user", "content": []}],
+            None,
+            [user(text("Hi")), assistant(text("Hello.")), user(text("…"))],
+            id="one-who-says-nothing-more",
+        ),
+        pytest.param(
             [*HI, {"role": "assistant", "content": "The \n"}],
             None,
             [user(text("Hi")), assistant(text("The"))],
@@ -143,6 +155,30 @@ def asked(messages=HI, **members):
                 user(result("toolu_b64_ZnVuY3Rpb25zLnJlYWQ6MA")),
             ],
             id="ids-that-messages-does-not-take",
+        ),
+        pytest.param(
+            [
+                *HI,
+                {"role": "assistant", "tool_calls": [call("0"), call("1")]},
+                {"role": "tool", "tool_call_id": "0", "content": "a"},
+                {"role": "tool", "tool_call_id": "1", "content": "b"},
+                {"role": "assistant", "tool_calls": [call("0")]},
+                {"role": "tool", "tool_call_id": "0", "content": "c"},
+                {"role": "assistant", "tool_calls": [call("0"), call("0")]},
+                {"role": "tool", "tool_call_id": "0", "content": "d"},
+                {"role": "tool", "tool_call_id": "0", "content": "e"},
+            ],
+            None,
+            [
+                user(text("Hi")),
+                assistant(use("0"), use("1")),
+                user(result("0", "a"), result("1", "b")),
+                assistant(use("0_2")),
+                user(result("0_2", "c")),
+                assistant(use("0_3"), use("0_4")),
+                user(result("0_3", "d"), result("0_4", "e")),
+            ],
+            id="ids-that-are-counted-anew-in-every-turn",
         ),
         pytest.param(
             [

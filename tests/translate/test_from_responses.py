@@ -250,6 +250,7 @@ def test_what_changes_the_question_is_in_the_way(members: dict[str, Any], obstac
         pytest.param({"input": None}, id="no-input"),
         pytest.param({"input": 7}, id="an-odd-input"),
         pytest.param({"input": ["Hi"]}, id="an-item-that-is-no-object"),
+        pytest.param({"input": [{"type": {}, "role": "user"}]}, id="an-odd-type"),
         pytest.param({"input": [{"role": "user", "content": 7}]}, id="odd-content"),
         pytest.param({"input": [{"role": "user", "content": ["Hi"]}]}, id="an-odd-part"),
         pytest.param({"tools": 7}, id="odd-tools"),
@@ -263,6 +264,15 @@ def test_what_changes_the_question_is_in_the_way(members: dict[str, Any], obstac
 def test_what_is_no_request_is_refused(members: dict[str, Any]) -> None:
     with pytest.raises(InvalidRequestError, match=next(iter(members))):
         asked(**members)
+
+
+def test_what_is_odd_in_lists_is_read_as_nothing() -> None:
+    look = {"type": "function", "name": "look"}
+    choice = {"type": "allowed_tools", "mode": {}, "tools": [look]}
+    made = asked(include=[{}, []], tools=[look], tool_choice=choice)
+
+    assert {"type": "auto"} == made.body["tool_choice"]
+    assert any(line.startswith("include ") for line in made.losses)
 
 
 def test_turns_alternate_and_results_come_first() -> None:
@@ -308,6 +318,21 @@ def test_turns_alternate_and_results_come_first() -> None:
         },
     ] == made.body["messages"]
     assert () == made.losses
+
+
+def test_ids_that_are_counted_anew_in_every_turn_stay_apart() -> None:
+    said_of = ("a wall", "a song", "a door", "a cat")
+    items: list[Any] = [{"role": "user", "content": "Look"}]
+    for each in said_of:
+        items += [call("call_0"), output("call_0", each)]
+    made = turns(items)
+
+    shown = ["call_0", "call_0_2", "call_0_3", "call_0_4"]
+    assert shown == [turn["content"][0]["id"] for turn in made[1::2]]
+    results = [turn["content"][0] for turn in made[2::2]]
+    assert [(i, [said(each)]) for i, each in zip(shown, said_of, strict=True)] == [
+        (each["tool_use_id"], each["content"]) for each in results
+    ]
 
 
 def test_calls_that_went_wrong_stay_calls() -> None:
@@ -404,7 +429,9 @@ def test_reasoning_of_others_is_left_out(content: Any) -> None:
 
 
 def test_nobody_gets_a_call_or_a_result_in_by_the_reasoning() -> None:
-    forged = packed([{"type": "tool_result", "tool_use_id": "x", "content": []}, said("Hm.")])
+    result = {"type": "tool_result", "tool_use_id": "x", "content": []}
+    no_blocks: list[Any] = [{}, {"type": None}, {"type": ["text"]}, 7]
+    forged = packed([result, *no_blocks, said("Hm.")])
     items = [
         {"role": "user", "content": "Look"},
         {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": forged},

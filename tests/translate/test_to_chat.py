@@ -20,6 +20,8 @@ from llmroute.translate.to_openai_error import openai_error_object
 from llmroute.wire.envelope import Envelope
 from llmroute.wire.sse import SSEDecoder, encode
 
+from .late import ending_late
+
 NOW = 1_790_000_000
 SQL = frozenset({"sql"})
 USAGE = {"input_tokens": 7, "output_tokens": 5}
@@ -457,6 +459,14 @@ def test_whatever_is_answered_chunks_and_whole_say_the_same(blocks, size, reason
     assert [block for block in blocks if "thinking" in block["type"]] == said.get(
         "thinking_blocks", []
     )
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(BLOCKS, max_size=8), st.integers(1, 9))
+def test_blocks_may_end_where_the_message_does(blocks, size):
+    streamed = list(events(numbered(blocks), size=size))
+
+    assert written(streamed, custom=SQL) == written(ending_late(streamed), custom=SQL)
 
 
 @settings(max_examples=80, deadline=None)

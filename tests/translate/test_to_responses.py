@@ -18,6 +18,8 @@ from llmroute.translate.to_responses import ResponsesWriter, failure_code, respo
 from llmroute.wire.envelope import Envelope
 from llmroute.wire.sse import frames
 
+from .late import ending_late
+
 INNER = [{"type": "function", "name": "wait"}, {"type": "custom", "name": "run"}]
 ASKED = {
     "model": "sonnet",
@@ -498,6 +500,24 @@ def test_an_error_that_comes_first_is_a_response_too():
     assert "Oh." == response["error"]["message"]
 
 
+@pytest.mark.parametrize("odd", [None, 7, 1.5, True, "x", ["x"], [None], [[]], {}, {"type": 5}])
+def test_what_an_upstream_has_written_wrong_breaks_nothing(odd):
+    made = message(thought("Hm."), said("a", citations=[{}]), search(), result(), use())
+    wrong = [{**made, name: odd} for name in ("content", "usage", "stop_reason", "stop_details")]
+    wrong += [
+        {**made, "content": [odd, *made["content"]]},
+        {**made, "content": [said("a", citations=odd), {**use(), "input": odd}]},
+        {**made, "usage": {**USAGE, "input_tokens": odd, "output_tokens_details": odd}},
+    ]
+    for each in wrong:
+        assert "response" == response_of(each, {}, {}, 0)["object"]
+    for event in events_of(made):
+        for name in {"message", "content_block", "delta", "usage"} & event.keys():
+            events = [{**each, name: odd} if each == event else each for each in events_of(made)]
+            written = decoded(b"".join(map(writer().feed, events)))
+            assert written[-1]["type"] in ("response.completed", "response.incomplete")
+
+
 def test_a_ping_is_a_comment():
     assert b": ping\n\n" == writer().feed({"type": "ping"})
 
@@ -547,6 +567,16 @@ def test_the_whole_says_what_the_stream_says(blocks, sizes):
     made = message(*finished(blocks))
 
     assert normal(whole(made)) == normal(Client(streamed(made, sizes)).response)
+
+
+@settings(max_examples=100, deadline=None)
+@given(contents, st.lists(st.integers(1, 5), max_size=30))
+def test_blocks_may_end_where_the_message_does(blocks, sizes):
+    made = message(*finished(blocks))
+    events = list(events_of(made, sizes))
+    written = b"".join(map(writer().feed, events))
+
+    assert written == b"".join(map(writer().feed, ending_late(events)))
 
 
 def normal(response):

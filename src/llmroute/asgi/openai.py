@@ -5,21 +5,30 @@ https://platform.openai.com/docs/guides/error-codes
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from llmroute.asgi import render
-from llmroute.errors import RequestError, UpstreamError
+from llmroute.asgi.door import call_of
+from llmroute.errors import InvalidRequestError, RequestError, UpstreamError
+from llmroute.keys import Caller
+from llmroute.messages.call import Call, Endpoint, Format, Spoken
 from llmroute.router import Answer, Head
+from llmroute.translate.asked import Asked
 from llmroute.translate.to_openai_error import openai_error_object
+from llmroute.wire.envelope import Envelope
+from llmroute.wire.headers import upward
 
 __all__ = [
     "MODELS",
     "OPENAI_PATHS",
     "PREFIX",
     "answer_headers",
+    "named_model",
+    "openai_call",
     "openai_failure",
     "openai_last",
     "openai_refusal",
@@ -44,6 +53,57 @@ _FINAL = (b"x-should-retry", b"false")
 # Anthropic's statuses that OpenAI's API does not have. Its clients know a bill that was not paid by
 # the code of a 429.
 _STATUSES: Final = {529: 503, 402: 429}
+
+
+def openai_call(
+    spoken: Format,
+    said: Envelope,
+    asked: Asked,
+    scope: dict[str, Any],
+    caller: Caller,
+    *,
+    endpoint: Endpoint = "messages",
+) -> Call:
+    """Make the call that a request in one of OpenAI's formats asks for.
+
+    Args:
+        spoken: The request's format.
+        said: The request.
+        asked: Its translation.
+        scope: Of the HTTP request.
+        caller: Who makes it.
+        endpoint: What of the Messages API answers it.
+
+    Raises:
+        InvalidRequestError: It asks for a timeout that is none.
+    """
+    call = call_of(
+        endpoint,
+        Envelope.of(asked.body),
+        named_model(said),
+        scope,
+        caller,
+        stream=endpoint == "messages" and said.is_true("stream"),
+        headers=upward(scope["headers"]),
+        client_auth=caller.client_auth,
+        spoken=Spoken(spoken, said, asked.losses, asked.obstacle),
+    )
+    session = said.get("prompt_cache_key")
+    if isinstance(session, str) and not call.session:
+        return dataclasses.replace(call, session=session)
+    return call
+
+
+def named_model(said: Envelope) -> str:
+    """Return the model that a request names.
+
+    Raises:
+        InvalidRequestError: It names none.
+    """
+    model = said.string("model")
+    if not model:
+        raise InvalidRequestError("model: a non-empty string is required")
+    return model
 
 
 def openai_failure(error: RequestError | UpstreamError) -> render.Rendered:

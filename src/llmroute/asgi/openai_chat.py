@@ -5,7 +5,6 @@ What an upstream of the same format says is handed on as it came; every other is
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import time
 from typing import Any
@@ -14,12 +13,19 @@ from urllib.parse import unquote
 import msgspec
 
 from llmroute.asgi import render
-from llmroute.asgi.door import call_of, raw_path
+from llmroute.asgi.door import raw_path
 from llmroute.asgi.messages import EVENT_STREAM
-from llmroute.asgi.openai import PREFIX, answer_headers, openai_failure, openai_last
-from llmroute.errors import FaultError, InvalidRequestError, RequestError, UpstreamError
+from llmroute.asgi.openai import (
+    PREFIX,
+    answer_headers,
+    named_model,
+    openai_call,
+    openai_failure,
+    openai_last,
+)
+from llmroute.errors import FaultError, RequestError, UpstreamError
 from llmroute.keys import Caller
-from llmroute.messages.call import Call, Endpoint, Spoken
+from llmroute.messages.call import Call, Endpoint
 from llmroute.messages.catalog import longest_answer
 from llmroute.router import Answer, Router
 from llmroute.translate.from_chat import from_chat
@@ -27,7 +33,7 @@ from llmroute.translate.from_chat_tools import custom_tools
 from llmroute.translate.to_chat import chat_completion
 from llmroute.translate.to_chat_stream import ChatWriter
 from llmroute.wire.envelope import MALFORMED, Envelope
-from llmroute.wire.headers import Headers, upward
+from llmroute.wire.headers import Headers
 from llmroute.wire.sse import frames
 
 __all__ = ["ChatDoor"]
@@ -70,30 +76,13 @@ class ChatDoor:
         envelope = Envelope.parse(body)
         if self._model:
             envelope = envelope.replace(model=self._model)
-        model = envelope.string("model")
-        if not model:
-            raise InvalidRequestError("model: a non-empty string is required")
+        longest = longest_answer(named_model(envelope))
         given = {name: envelope[name] for name in envelope}
         options = given.get("stream_options")
         with_usage = isinstance(options, dict) and options.get("include_usage") is True
         self._custom = custom_tools(given)
         self._writer = ChatWriter(self._created, with_usage=with_usage, custom=self._custom)
-        asked = from_chat(given, longest_answer(model))
-        call = call_of(
-            self.endpoint,
-            Envelope.of(asked.body),
-            model,
-            scope,
-            caller,
-            stream=envelope.is_true("stream"),
-            headers=upward(scope["headers"]),
-            client_auth=caller.client_auth,
-            spoken=Spoken("chat", envelope, asked.losses, asked.obstacle),
-        )
-        session = given.get("prompt_cache_key")
-        if isinstance(session, str) and not call.session:
-            call = dataclasses.replace(call, session=session)
-        return call
+        return openai_call("chat", envelope, from_chat(given, longest), scope, caller)
 
     def whole(self, answer: Answer) -> render.Rendered:
         """Hand on a whole answer, or word it anew."""

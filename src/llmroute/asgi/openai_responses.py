@@ -6,7 +6,6 @@ Nothing is stored, so there is no answer to fetch, to go on from or to delete.
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import time
 from typing import Any
@@ -14,12 +13,18 @@ from typing import Any
 import msgspec
 
 from llmroute.asgi import render
-from llmroute.asgi.door import call_of, raw_path
+from llmroute.asgi.door import raw_path
 from llmroute.asgi.messages import EVENT_STREAM
-from llmroute.asgi.openai import PREFIX, answer_headers, openai_failure
-from llmroute.errors import FaultError, InvalidRequestError, RequestError, UpstreamError
+from llmroute.asgi.openai import (
+    PREFIX,
+    answer_headers,
+    named_model,
+    openai_call,
+    openai_failure,
+)
+from llmroute.errors import FaultError, RequestError, UpstreamError
 from llmroute.keys import Caller
-from llmroute.messages.call import Call, Endpoint, Spoken
+from llmroute.messages.call import Call, Endpoint
 from llmroute.messages.catalog import longest_answer
 from llmroute.router import Answer
 from llmroute.translate.from_responses import read_responses
@@ -27,7 +32,7 @@ from llmroute.translate.responses_calls import Called
 from llmroute.translate.responses_output import echoed
 from llmroute.translate.to_responses import ResponsesWriter, failure_code, response_of
 from llmroute.wire.envelope import MALFORMED, Envelope
-from llmroute.wire.headers import Headers, upward
+from llmroute.wire.headers import Headers
 from llmroute.wire.sse import frames
 
 __all__ = ["NOTHING_STORED", "STORED", "ResponsesDoor"]
@@ -50,7 +55,16 @@ _UNCOUNTED = ("max_tokens", "metadata", "service_tier", "stream", "temperature",
 class ResponsesDoor:
     """One request in the format of Responses."""
 
-    __slots__ = ("_called", "_created", "_echo", "_is_verbatim", "_writer", "endpoint")
+    __slots__ = (
+        "_called",
+        "_created",
+        "_echo",
+        "_first",
+        "_is_verbatim",
+        "_latest",
+        "_writer",
+        "endpoint",
+    )
 
     passes_on = False
     content_type = EVENT_STREAM
@@ -64,6 +78,7 @@ class ResponsesDoor:
         self._called: dict[str, Called] = {}
         self._writer = ResponsesWriter({}, {}, self._created)
         self._is_verbatim = False
+        self._first = self._latest = b""
 
     @classmethod
     def of(cls, scope: dict[str, Any]) -> ResponsesDoor | None:
@@ -80,31 +95,15 @@ class ResponsesDoor:
             InvalidRequestError: It is no Responses request, or for an answer to be fetched later.
         """
         envelope = Envelope.parse(body)
-        model = envelope.string("model")
-        if not model:
-            raise InvalidRequestError("model: a non-empty string is required")
         given = {name: envelope[name] for name in envelope}
-        asked, self._called = read_responses(given, longest_answer(model))
+        longest = longest_answer(named_model(envelope))
+        asked, self._called = read_responses(given, longest)
         self._echo = echoed(envelope)
         self._writer = ResponsesWriter(self._echo, self._called, self._created)
-        sent = asked.body
         if self.endpoint == "count_tokens":
-            sent = {name: value for name, value in sent.items() if name not in _UNCOUNTED}
-        call = call_of(
-            self.endpoint,
-            Envelope.of(sent),
-            model,
-            scope,
-            caller,
-            stream=self.endpoint == "messages" and envelope.is_true("stream"),
-            headers=upward(scope["headers"]),
-            client_auth=caller.client_auth,
-            spoken=Spoken("responses", envelope, asked.losses, asked.obstacle),
-        )
-        session = given.get("prompt_cache_key")
-        if isinstance(session, str) and not call.session:
-            call = dataclasses.replace(call, session=session)
-        return call
+            kept = {name: each for name, each in asked.body.items() if name not in _UNCOUNTED}
+            asked = asked._replace(body=kept)
+        return openai_call("responses", envelope, asked, scope, caller, endpoint=self.endpoint)
 
     def whole(self, answer: Answer) -> render.Rendered:
         """Hand on a whole answer, or word it anew."""
@@ -135,15 +134,15 @@ class ResponsesDoor:
     def events(self, events: bytes) -> bytes:
         """Hand on events, or word them anew."""
         if self._is_verbatim:
+            # By these two is known where to go on, should the stream be cut.
+            self._first = self._first or events
+            self._latest = events
             return events
         return b"".join([self._event(frame.data) for frame in frames(events) if frame.data])
 
     def _event(self, data: bytes) -> bytes:
-        try:
-            event = msgspec.json.decode(data)
-        except MALFORMED:
-            return b""
-        return self._writer.feed(event) if isinstance(event, dict) else b""
+        event = _decoded(data)
+        return self._writer.feed(event) if event else b""
 
     def failure(self, error: RequestError | UpstreamError) -> render.Rendered:
         """Word an error as OpenAI does."""
@@ -154,5 +153,18 @@ class ResponsesDoor:
         if isinstance(error, UpstreamError) and error.format == "responses" and error.event:
             return error.event
         kind, message = render.described(error)
-        code = failure_code(kind, message)
-        return self._writer.fail(code, message, is_begun=self._is_verbatim)
+        if self._is_verbatim:
+            self._writer.go_on(_told(self._first), _told(self._latest))
+        return self._writer.fail(failure_code(kind, message), message)
+
+
+def _told(events: bytes) -> list[dict[str, Any]]:
+    return [event for frame in frames(events) if (event := _decoded(frame.data))]
+
+
+def _decoded(data: bytes) -> dict[str, Any]:
+    try:
+        event = msgspec.json.decode(data)
+    except MALFORMED:
+        return {}
+    return event if isinstance(event, dict) else {}

@@ -33,6 +33,7 @@ from llmroute.router.placing import Placement, Placing, thread_refused
 from llmroute.router.routes import Route
 from llmroute.routing.plan import GiveUp, Leg, Plan, Try, Wait
 from llmroute.stores import Counters
+from llmroute.translate.reasoning import without_reasoning
 from llmroute.transport import Transport
 
 __all__ = ["Course", "House", "Means"]
@@ -300,6 +301,9 @@ class Course:
         They are counted only where it is of use.
         """
         call, pin = self._call, self._placement.pin
+        if _THINKING in without and call.spoken is not None:
+            body = without_reasoning(call.spoken.body)
+            call = dataclasses.replace(call, spoken=dataclasses.replace(call.spoken, body=body))
         if not self._placement.session:
             if _THINKING in without:
                 call = dataclasses.replace(call, body=without_thinking(call.body, _ALL))

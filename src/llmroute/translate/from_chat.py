@@ -12,10 +12,9 @@ from typing import Any
 
 from llmroute.errors import InvalidRequestError
 from llmroute.translate.answer_format import closed_schema
-from llmroute.translate.asked import Asked
+from llmroute.translate.asked import Asked, sampling, served, unread
 from llmroute.translate.from_chat_messages import ChatMessages
 from llmroute.translate.from_chat_tools import tools_of
-from llmroute.translate.names import digest
 from llmroute.translate.target import Losses
 
 __all__ = ["from_chat"]
@@ -24,8 +23,6 @@ _Members = dict[str, Any]
 
 _EFFORTS = {"minimal": "low", **{e: e for e in ("low", "medium", "high", "xhigh", "max")}}
 _ONLY_JSON = "Answer with one JSON object and nothing else."
-_LONGEST_USER = 256  # characters of `metadata.user_id`
-_LEAST_TOP_P = 0.95  # with thinking
 # What changes nothing, and so is no loss.
 _IDLE: dict[str, tuple[Any, ...]] = {
     "frequency_penalty": (0,),
@@ -84,7 +81,7 @@ def from_chat(body: Mapping[str, Any], longest: int) -> Asked:
         made["thinking"] = thinking
     if config:
         made["output_config"] = config
-    made |= _sampling(body, thinking, losses)
+    made |= sampling(body, losses, thinks=thinking.get("type") in ("adaptive", "enabled"))
     made |= _stops(body.get("stop"), losses)
     made |= _rest(body, losses)
     obstacle = _obstacle(body, form, is_json=is_json) or obstacle or read.obstacle
@@ -170,35 +167,6 @@ def _is_forced(choice: Any) -> bool:
     return isinstance(choice, dict) and choice.get("type") in ("any", "tool")
 
 
-def _sampling(body: Mapping[str, Any], thinking: _Members, losses: Losses) -> _Members:
-    """Return how tokens are drawn; what says the default says nothing."""
-    found = {name: body.get(name) for name in ("temperature", "top_p", "top_k")}
-    for name, value in found.items():
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
-            raise InvalidRequestError(f"{name}: must be a number")
-    heat, share = found["temperature"], found["top_p"]
-    if heat is not None and heat > 1:
-        losses.note("temperature", "sent as 1, the most that Messages takes")
-        heat = 1
-    thinks = thinking.get("type") in ("adaptive", "enabled")
-    if thinks and heat not in (None, 1):
-        losses.note("temperature", "left out: not together with reasoning")
-        heat = None
-    if thinks and share is not None and share < _LEAST_TOP_P:
-        losses.note("top_p", "left out: not together with reasoning")
-        share = None
-    if share == 1:
-        share = None
-    if heat is not None and share is not None:
-        if heat == 1:
-            heat = None
-        else:
-            losses.note("top_p", "left out: not together with temperature")
-            share = None
-    found |= {"temperature": heat, "top_p": share}
-    return {name: value for name, value in found.items() if value is not None}
-
-
 def _stops(stop: Any, losses: Losses) -> _Members:
     if isinstance(stop, str):
         stop = [stop]
@@ -212,31 +180,15 @@ def _stops(stop: Any, losses: Losses) -> _Members:
 
 def _rest(body: Mapping[str, Any], losses: Losses) -> _Members:
     """Return whose request it is, how it is served and streamed; and tell what is left."""
-    made: _Members = {}
     given = body.get("metadata")
     metadata = given if isinstance(given, dict) else {}
-    names = (body.get("safety_identifier"), body.get("user"), metadata.get("user_id"))
-    user = next((name for name in names if isinstance(name, str) and name), "")
-    if user:
-        made["metadata"] = {"user_id": user if len(user) <= _LONGEST_USER else digest(user)}
+    users = (body.get("safety_identifier"), body.get("user"), metadata.get("user_id"))
+    made = served(body, users, losses)
     if any(name != "user_id" for name in metadata):
         losses.note("metadata", "left out: Messages has a place for user_id alone")
-    match body.get("service_tier"):
-        case None:
-            pass
-        case "auto":
-            made["service_tier"] = "auto"
-        case "default":
-            made["service_tier"] = "standard_only"
-        case _:
-            losses.note("service_tier", "left out: not one that Messages knows")
     if isinstance(mark := body.get("cache_control"), dict):
         made["cache_control"] = mark
-    if body.get("stream") is True:
-        made["stream"] = True
-    for name, value in body.items():
-        if name not in _READ and value is not None and value not in _IDLE.get(name, ()):
-            losses.note(name, "left out: Messages has no place for it")
+    unread(body, _READ, _IDLE, losses)
     return made
 
 

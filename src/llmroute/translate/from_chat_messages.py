@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from llmroute.errors import InvalidRequestError
-from llmroute.translate.names import answer_id
+from llmroute.translate.names import answer_id, unused_id
 from llmroute.translate.target import Losses
 from llmroute.wire.envelope import MALFORMED
 
@@ -26,6 +26,8 @@ _Message = dict[str, Any]
 _DATA_URL = re.compile(r"data:([^;,]*)((?:;[^;,]*)*),", re.IGNORECASE)
 _IMAGES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 _SPELLINGS = {"image/jpg": "image/jpeg", "": "application/pdf"}
+# What is said in the place of a turn that has to be there, and says nothing.
+_NOTHING = "…"
 _KNOWN = frozenset({"role", "content", "name", "cache_control"})
 _OF_ASSISTANTS = _KNOWN | {"tool_calls", "refusal", "annotations", "thinking_blocks"}
 _OF_ASSISTANTS |= {"reasoning_content", "reasoning", "reasoning_details", "function_call", "audio"}
@@ -47,6 +49,9 @@ class ChatMessages:
         self.system: list[_Block] = []
         self.messages: list[_Message] = []
         self.obstacle = ""
+        self._taken: dict[str, int] = {}
+        # The calls of the latest turn that have no result yet, by the ids the client gave them.
+        self._waiting: dict[str, list[str]] = {}
 
     def read(self, given: Any) -> None:
         """Read all.
@@ -62,11 +67,18 @@ class ChatMessages:
             # No API answers to nobody.
             self._losses.note("messages", "nobody speaks; what the system says is said by the user")
             self.messages, self.system = [{"role": "user", "content": self.system}], []
+        elif given and given[-1].get("role") == "user" and self._is_answered():
+            # An empty message asks for an answer all the same, and for no more of the last one.
+            self._losses.note("messages", f"the user says nothing, and is made to say {_NOTHING}")
+            self.messages.append({"role": "user", "content": [_text(_NOTHING)]})
         for message in self.messages:
             if message["role"] == "user":
                 # The sort is stable: all else stays where it is.
                 message["content"].sort(key=lambda block: block["type"] != "tool_result")
         self._trim()
+
+    def _is_answered(self) -> bool:
+        return not self.messages or self.messages[-1]["role"] == "assistant"
 
     def _trim(self) -> None:
         """Take the white space from the end of an answer that is begun, where none may be."""
@@ -122,7 +134,7 @@ class ChatMessages:
             self.messages[-1]["content"] += blocks
             return
         if not self.messages and role == "assistant":
-            self.messages.append({"role": "user", "content": [_text("…")]})
+            self.messages.append({"role": "user", "content": [_text(_NOTHING)]})
         self.messages.append({"role": role, "content": blocks})
 
     def _stop(self, why: str) -> None:
@@ -210,10 +222,10 @@ class ChatMessages:
 
     def _result(self, message: _Message, place: str) -> _Block:
         content = self._content({**message, "cache_control": None}, place)
-        result: _Block = {
-            "type": "tool_result",
-            "tool_use_id": answer_id(str(message.get("tool_call_id") or "")),
-        }
+        given = str(message.get("tool_call_id") or "")
+        waiting = self._waiting.get(given)
+        shown = waiting.pop(0) if waiting else answer_id(given)
+        result: _Block = {"type": "tool_result", "tool_use_id": shown}
         if len(content) == 1 and content[0].keys() == {"type", "text"}:
             result["content"] = content[0]["text"]
         elif content:
@@ -241,7 +253,10 @@ class ChatMessages:
         if message.get("audio"):
             self._stop(f"{place}.audio: Messages has no place for audio")
         blocks = []
-        for at, call in enumerate(_dicts(message.get("tool_calls"))):
+        calls = _dicts(message.get("tool_calls"))
+        if calls:
+            self._waiting = {}
+        for at, call in enumerate(calls):
             here = f"{place}.tool_calls[{at}]"
             match call:
                 case {"custom": {"name": str(name)}}:
@@ -250,8 +265,10 @@ class ChatMessages:
                     given = self._arguments(call["function"].get("arguments"), here)
                 case _:
                     raise InvalidRequestError(f"{here}: must have a function with a name")
-            call_id = answer_id(str(call.get("id") or ""))
-            blocks.append({"type": "tool_use", "id": call_id, "name": name, "input": given})
+            call_id = str(call.get("id") or "")
+            shown = unused_id(call_id, self._taken)
+            self._waiting.setdefault(call_id, []).append(shown)
+            blocks.append({"type": "tool_use", "id": shown, "name": name, "input": given})
         return blocks
 
     def _arguments(self, written: Any, place: str) -> dict[str, Any]:

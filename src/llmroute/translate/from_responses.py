@@ -12,10 +12,9 @@ from typing import Any
 
 from llmroute.errors import InvalidRequestError
 from llmroute.translate.answer_format import closed_schema
-from llmroute.translate.asked import Asked
+from llmroute.translate.asked import Asked, sampling, served, unread
 from llmroute.translate.from_responses_items import Turns, text
 from llmroute.translate.from_responses_tools import Toolbox
-from llmroute.translate.names import digest
 from llmroute.translate.responses_calls import Called
 from llmroute.translate.target import Losses
 
@@ -26,8 +25,6 @@ _Members = dict[str, Any]
 _EFFORTS = {e: e for e in ("low", "medium", "high", "xhigh", "max")}
 _NEAREST = {"minimal": "low", "ultra": "max"}
 _ONLY_JSON = "Answer with one JSON object and nothing else."
-_LONGEST_USER = 256  # characters of `metadata.user_id`
-_LEAST_TOP_P = 0.95  # with thinking
 _MOST_MARKS = 4
 # What changes nothing, and so is no loss.
 _IDLE: dict[str, tuple[Any, ...]] = {
@@ -42,7 +39,7 @@ _IDLE: dict[str, tuple[Any, ...]] = {
 _READ = frozenset(
     {
         *("model", "input", "instructions", "max_output_tokens", "max_tool_calls", "stream"),
-        *("temperature", "top_p", "tools", "tool_choice", "parallel_tool_calls", "text"),
+        *("temperature", "top_p", "top_k", "tools", "tool_choice", "parallel_tool_calls", "text"),
         *("reasoning", "include", "stream_options", "user", "safety_identifier", "metadata"),
         # The Codex CLI's, of its own session.
         "client_metadata",
@@ -99,7 +96,7 @@ def read_responses(body: Mapping[str, Any], longest: int) -> tuple[Asked, dict[s
     made |= {"messages": messages, **tools}
     made |= {"thinking": thinking} if thinking else {}
     made |= {"output_config": config} if config else {}
-    made |= _sampling(body, thinking, losses)
+    made |= sampling(body, losses, thinks=thinking.get("type") in ("adaptive", "enabled"))
     made |= _rest(body, losses)
     obstacle = _obstacle(body) or toolbox.obstacle or turns.obstacle
     return Asked(made, losses.lines, obstacle), toolbox.called
@@ -175,58 +172,13 @@ def _thinking(given: Any, choice: Any, losses: Losses) -> tuple[_Members, str]:
     return {"type": "adaptive", "display": shown}, effort
 
 
-def _sampling(body: Mapping[str, Any], thinking: _Members, losses: Losses) -> _Members:
-    """Return how tokens are drawn; what says the default says nothing."""
-    heat, share = body.get("temperature"), body.get("top_p")
-    for name, value in (("temperature", heat), ("top_p", share)):
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
-            raise InvalidRequestError(f"{name}: must be a number")
-    if heat is not None and heat > 1:
-        losses.note("temperature", "sent as 1, the most that Messages takes")
-        heat = 1
-    thinks = thinking.get("type") == "adaptive"
-    if thinks and heat not in (None, 1):
-        losses.note("temperature", "left out: not together with reasoning")
-        heat = None
-    if thinks and share is not None and share < _LEAST_TOP_P:
-        losses.note("top_p", "left out: not together with reasoning")
-        share = None
-    # Both at once are refused, and 1 is what either is by itself.
-    if share == 1:
-        share = None
-    if share is not None and heat == 1:
-        heat = None
-    if heat is not None and share is not None:
-        losses.note("top_p", "left out: not together with temperature")
-        share = None
-    found = {"temperature": heat, "top_p": share}
-    return {name: value for name, value in found.items() if value is not None}
-
-
 def _rest(body: Mapping[str, Any], losses: Losses) -> _Members:
     """Return whose request it is, how it is served and streamed; and tell what is left."""
-    made: _Members = {}
-    names = (body.get("safety_identifier"), body.get("user"))
-    user = next((name for name in names if isinstance(name, str) and name), "")
-    if user:
-        made["metadata"] = {"user_id": user if len(user) <= _LONGEST_USER else digest(user)}
-    match body.get("service_tier"):
-        case None:
-            pass
-        case "auto":
-            made["service_tier"] = "auto"
-        case "default":
-            made["service_tier"] = "standard_only"
-        case _:
-            losses.note("service_tier", "left out: not one that Messages knows")
-    if body.get("stream") is True:
-        made["stream"] = True
+    made = served(body, (body.get("safety_identifier"), body.get("user")), losses)
     for each in map(str, _list(body.get("include"))):
         if each not in _INCLUDED:
             losses.note(f"include {each}", "left out: an answer has no such thing")
-    for name, value in body.items():
-        if name not in _READ and value is not None and value not in _IDLE.get(name, ()):
-            losses.note(name, "left out: Messages has no place for it")
+    unread(body, _READ, _IDLE, losses)
     return made
 
 

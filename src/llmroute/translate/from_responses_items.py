@@ -14,7 +14,7 @@ import msgspec
 
 from llmroute.errors import InvalidRequestError
 from llmroute.translate.from_responses_tools import Toolbox
-from llmroute.translate.names import answer_id
+from llmroute.translate.names import unused_id
 from llmroute.translate.reasoning import seal, unseal
 from llmroute.translate.responses_calls import CALLS, OUTPUTS, Called, input_of
 from llmroute.translate.target import Losses
@@ -58,6 +58,7 @@ class Turns:
         self._results: dict[str, _Block] = {}
         # The ids of the calls, those that the client has used twice made different.
         self._calls: dict[str, str] = {}
+        self._taken: dict[str, int] = {}
         self._searches = 0
 
     def read(self, given: Any) -> None:
@@ -131,8 +132,8 @@ class Turns:
             self._losses.note(place, "left out: reasoning that another model has made")
             return
         for block in blocks:
-            kind = block.get("type") if isinstance(block, dict) else "tool_use"
-            if kind not in ("tool_use", "tool_result"):
+            kind = block.get("type") if isinstance(block, dict) else None
+            if isinstance(kind, str) and kind not in ("tool_use", "tool_result"):
                 self._turn("assistant").append(block)
                 self._searches -= kind == "server_tool_use"
 
@@ -141,12 +142,7 @@ class Turns:
         if not isinstance(given, str) or not given or not isinstance(name, str):
             self._losses.note(place, "left out: a call that has no call_id")
             return
-        shown = answer_id(given)
-        taken = set(self._calls.values())
-        again = 1
-        while shown in taken:
-            again += 1
-            shown = answer_id(f"{given}_{again}")
+        shown = unused_id(given, self._taken)
         # A result of a local shell's names the item.
         self._calls |= {given: shown, str(item.get("id") or given): shown}
         namespace = str(item.get("namespace") or "")

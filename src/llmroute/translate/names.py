@@ -22,6 +22,7 @@ __all__ = [
     "answer_id",
     "call_id",
     "digest",
+    "unused_id",
 ]
 
 _HASH_LENGTH = 8
@@ -128,6 +129,21 @@ def answer_id(given: str) -> str:
     return _CARRIER + base64.urlsafe_b64encode(given.encode("utf-8", "replace")).decode().rstrip(
         "="
     )
+
+
+def unused_id(given: str, taken: dict[str, int]) -> str:
+    """Return `answer_id(given)`, or one made of it where an earlier call has that already.
+
+    Args:
+        given: The call's id, which upstreams count anew in every answer, some of them.
+        taken: What this returned before; it is added to.
+    """
+    shown = first = answer_id(given)
+    while shown in taken:
+        taken[first] += 1
+        shown = answer_id(f"{given}_{taken[first]}")
+    taken[shown] = 1
+    return shown
 
 
 def digest(*parts: str | bytes) -> str:

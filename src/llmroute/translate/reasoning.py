@@ -16,7 +16,7 @@ import msgspec
 from llmroute.errors import InvalidRequestError
 from llmroute.wire.envelope import MALFORMED, Envelope
 
-__all__ = ["is_sealed", "seal", "unseal", "without_sealed"]
+__all__ = ["is_sealed", "seal", "unseal", "without_reasoning", "without_sealed"]
 
 _PREFIX = "llmr1."
 
@@ -112,3 +112,33 @@ def _carries(raw: msgspec.Raw) -> bool:
     except MALFORMED:
         return False
     return block.type == "thinking" and is_sealed(block.signature)
+
+
+# Items that OpenAI knows by their ids, and misses the reasoning of which they came of.
+_OF_REASONING = ("message", "function_call", "custom_tool_call")
+
+
+def without_reasoning(body: Envelope) -> Envelope:
+    """Leave the reasoning of earlier answers out of a Responses request.
+
+    What came of it loses its id, by which the reasoning would be missed.
+
+    Returns:
+        The request without; `body` itself if there is nothing to leave out.
+    """
+    given = body.get("input")
+    items = given if isinstance(given, list) else []
+    kept = [item for item in items if not _is_of(item, ("reasoning",))]
+    if len(kept) == len(items):
+        return body
+    return body.replace(input=[_unnamed(item) for item in kept])
+
+
+def _unnamed(item: Any) -> Any:
+    if not _is_of(item, _OF_REASONING):
+        return item
+    return {name: value for name, value in item.items() if name != "id"}
+
+
+def _is_of(item: Any, kinds: tuple[str, ...]) -> bool:
+    return isinstance(item, dict) and item.get("type") in kinds

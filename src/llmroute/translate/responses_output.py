@@ -55,6 +55,7 @@ class Output:
     Attributes:
         response: As far as it has come.
         item: The item that is open; `None` between two.
+        number: That of the next event.
     """
 
     def __init__(self, echo: Mapping[str, Any], now: int) -> None:
@@ -78,7 +79,7 @@ class Output:
         }
         self.item: _Item | None = None
         self._key = "0"
-        self._number = 0
+        self.number = 0
 
     def begin(self, key: str) -> bytes:
         """Return the first events; the response's id and those of its items are made of `key`."""
@@ -90,8 +91,8 @@ class Output:
 
     def event(self, kind: str, **members: Any) -> bytes:
         """Return the next event."""
-        data = {"type": kind, "sequence_number": self._number, **members}
-        self._number += 1
+        data = {"type": kind, "sequence_number": self.number, **members}
+        self.number += 1
         return encode(kind.encode(), msgspec.json.encode(data))
 
     @property

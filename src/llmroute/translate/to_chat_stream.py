@@ -108,7 +108,8 @@ class ChatWriter:
             case "content_block_delta":
                 written = self._added(mapping_in(event.get("delta")))
             case "content_block_start":
-                written = self._opened(mapping_in(event.get("content_block")))
+                # Some servers end all blocks at the end of the message only.
+                written = self._closed() + self._opened(mapping_in(event.get("content_block")))
             case "content_block_stop":
                 written = self._closed()
             case "message_start":

@@ -6,12 +6,13 @@ https://platform.openai.com/docs/api-reference/responses-streaming
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from llmroute.messages.usage import merged
+from llmroute.messages.usage import Usage, merged
 from llmroute.translate.responses_calls import Called
 from llmroute.translate.responses_output import Output
+from llmroute.translate.to_chat_words import dicts_in, mapping_in, text_in
 from llmroute.translate.to_responses_blocks import (
     Block,
     CustomCall,
@@ -57,11 +58,11 @@ def response_of(
     """Return a whole message as a response; see `ResponsesWriter` for the arguments."""
     writer = ResponsesWriter(echo, called, now)
     writer.feed({"type": "message_start", "message": message})
-    for block in message.get("content") or []:
+    for block in dicts_in(message.get("content")):
         writer.feed({"type": "content_block_start", "content_block": block})
         writer.feed({"type": "content_block_stop"})
     delta = {name: message.get(name) for name in ("stop_reason", "stop_details")}
-    usage = message.get("usage") or {}
+    usage = message.get("usage")
     writer.feed({"type": "message_delta", "delta": delta, "usage": usage})
     writer.feed({"type": "message_stop"})
     return writer.response
@@ -101,30 +102,42 @@ class ResponsesWriter:
             case _ if self._is_over:
                 pass
             case "message_start":
-                written = self._start(event.get("message") or {})
+                written = self._start(mapping_in(event.get("message")))
             case "content_block_start":
-                written = self._open(event.get("content_block") or {})
+                written = self._open(mapping_in(event.get("content_block")))
             case "content_block_delta" if self._block is not None:
-                written = self._block.delta(event.get("delta") or {})
+                written = self._block.delta(mapping_in(event.get("delta")))
             case "content_block_stop" if self._block is not None:
                 written, self._block = self._block.stop(), None
             case "message_delta":
-                self._ending(event.get("delta") or {}, event.get("usage") or {})
+                self._ending(mapping_in(event.get("delta")), mapping_in(event.get("usage")))
             case "message_stop":
                 written = self._end()
             case "ping":
                 written = _PING
             case "error":
-                error = event.get("error") or {}
+                error = mapping_in(event.get("error"))
                 said = str(error.get("message") or "The answer ended with an error.")
                 written = self.fail(failure_code(str(error.get("type")), said), said)
         return written
 
-    def fail(self, code: str, message: str, *, is_begun: bool = False) -> bytes:
-        """End the stream in an error, whatever has come before, from here or (`is_begun`) not."""
+    def go_on(
+        self, first: Iterable[Mapping[str, Any]], latest: Iterable[Mapping[str, Any]]
+    ) -> None:
+        """Go on where another has stopped, by some of the first and of the latest of its events."""
+        self._is_begun = True
+        for event in first:
+            if isinstance(response := event.get("response"), dict):
+                self._out.response = {**self._out.response, **response}
+        for event in latest:
+            if isinstance(number := event.get("sequence_number"), int):
+                self._out.number = number + 1
+
+    def fail(self, code: str, message: str) -> bytes:
+        """End the stream in an error, whatever has come before."""
         if self._is_over:
             return b""
-        written = b"" if self._is_begun or is_begun else self._start({})
+        written = b"" if self._is_begun else self._start({})
         self._is_over = True
         self.response["status"] = "failed"
         self.response["error"] = {"code": code, "message": message}
@@ -132,12 +145,15 @@ class ResponsesWriter:
 
     def _start(self, message: Mapping[str, Any]) -> bytes:
         self._is_begun = True
-        self._usage = merged(self._usage, message.get("usage") or {})
+        self._usage = merged(self._usage, mapping_in(message.get("usage")))
         return self._out.begin(str(message.get("id") or "0").removeprefix("msg_"))
 
     def _open(self, block: Mapping[str, Any]) -> bytes:
+        # Some servers end all blocks at the end of the message only.
+        written = b"" if self._block is None else self._block.stop()
         self._block = made = self._writer(block)
-        written = b"" if isinstance(made, HostedBlock) else self._flush()
+        if not isinstance(made, HostedBlock):
+            written += self._flush()
         return written + made.open()
 
     def _writer(self, block: Mapping[str, Any]) -> Block:
@@ -165,7 +181,7 @@ class ResponsesWriter:
         return written + (reasoning(self._out, whole) if whole else b"")
 
     def _ending(self, delta: Mapping[str, Any], usage: Mapping[str, Any]) -> None:
-        self._reason = delta.get("stop_reason") or self._reason
+        self._reason = text_in(delta.get("stop_reason")) or self._reason
         details = delta.get("stop_details")
         if isinstance(details, dict):
             self._explanation = str(details.get("explanation") or "")
@@ -204,16 +220,15 @@ def _use_of(block: Mapping[str, Any]) -> str:
 
 def _usage(usage: Mapping[str, Any]) -> dict[str, Any]:
     """Count as OpenAI does: what a cache gave or took is part of the input."""
-    read = usage.get("cache_read_input_tokens") or 0
-    wrote = usage.get("cache_creation_input_tokens") or 0
-    given = (usage.get("input_tokens") or 0) + read + wrote
-    output = usage.get("output_tokens") or 0
-    details = usage.get("output_tokens_details")
-    thought = details.get("thinking_tokens") if isinstance(details, Mapping) else 0
+    counted = Usage.of(usage)
+    read, wrote = counted.cache_read_input_tokens, counted.cache_creation_input_tokens
+    given, output = counted.input_tokens + read + wrote, counted.output_tokens
+    details = mapping_in(usage.get("output_tokens_details"))
+    thought = Usage.of({"output_tokens": details.get("thinking_tokens")}).output_tokens
     return {
         "input_tokens": given,
         "input_tokens_details": {"cached_tokens": read, "cache_write_tokens": wrote},
         "output_tokens": output,
-        "output_tokens_details": {"reasoning_tokens": thought or 0},
+        "output_tokens_details": {"reasoning_tokens": thought},
         "total_tokens": given + output,
     }

@@ -13,6 +13,7 @@ import msgspec
 from llmroute.translate.from_responses_items import packed
 from llmroute.translate.responses_calls import Called, InputText, call_item
 from llmroute.translate.responses_output import Output
+from llmroute.translate.to_chat_words import dicts_in
 from llmroute.wire.envelope import MALFORMED
 
 __all__ = [
@@ -56,7 +57,7 @@ class Text:
         self._out = out
         self._given = str(block.get("text") or "")
         self._pieces: list[str] = []
-        self._citations = list(block.get("citations") or [])
+        self._citations: list[Any] = [*dicts_in(block.get("citations"))]
 
     def open(self) -> bytes:
         """Add a part, and the message if there is none."""
