@@ -523,9 +523,9 @@ LITELLM = [
         id="misspelt provider",
     ),
     pytest.param(
-        entry("    vertex_project: p\n    own_thing: 3\n    api_kye: k\n", model="watsonx/x"),
+        entry("    vertex_project: p\n    own_thing: 3\n    api_kye: k\n", model="edenai/x"),
         [
-            "c.yaml:4: model_list[0].litellm_params.model: provider 'watsonx' is not part of "
+            "c.yaml:4: model_list[0].litellm_params.model: provider 'edenai' is not part of "
             "this version of llmroute",
             "c.yaml:7: model_list[0].litellm_params.api_kye: unknown setting "
             "(did you mean 'api_key'?)",
@@ -533,9 +533,9 @@ LITELLM = [
         id="unserved provider",
     ),
     pytest.param(
-        entry("    custom_llm_provider: watsonx\n", model="x"),
+        entry("    custom_llm_provider: edenai\n", model="x"),
         [
-            "c.yaml:5: model_list[0].litellm_params.custom_llm_provider: provider 'watsonx' is not "
+            "c.yaml:5: model_list[0].litellm_params.custom_llm_provider: provider 'edenai' is not "
             "part of this version of llmroute"
         ],
         id="unserved provider named apart",

@@ -303,8 +303,14 @@ def test_an_azure_key_of_foundrys_is_not_azure_openais():
         pytest.param(
             "github_copilot/x",
             {"api_key": "k"},
-            "model: provider 'github_copilot' is not part of this version of llmroute",
+            "model: provider 'github_copilot' is not part of this version of llmroute: its terms",
             id="not-served",
+        ),
+        pytest.param(
+            "watsonx/x",
+            {"api_key": "k"},
+            "model: provider 'watsonx' is not part of this version of llmroute: it has an API",
+            id="an-api-of-its-own",
         ),
         pytest.param(
             "grok/x",

@@ -40,6 +40,20 @@ _COMMONLY = {
     "vertex_ai": "vertex",
 }
 
+_OWN_API = (
+    "it has an API of its own; what speaks Chat Completions in front of it is reached by"
+    " `openai_compatible`, in LiteLLM's files `custom_openai/`"
+)
+# Why those are not here that LiteLLM has.
+_REASONS = {
+    "chatgpt": "its sign-in is for OpenAI's own programs; `openai` takes an API key",
+    "github_copilot": "its terms let GitHub's own editors in, and no gateway",
+    **dict.fromkeys(
+        ("oci", "replicate", "sagemaker", "sagemaker_chat", "snowflake", "watsonx"), _OWN_API
+    ),
+    "text-completion-openai": "it completes texts, and holds no conversation",
+}
+
 
 def unknown(name: str, shown: str, known: Iterable[str]) -> str:
     """Say that no provider is called `name`, and which one may be meant.
@@ -67,5 +81,6 @@ def refusal(name: str, shown: str, served: Collection[str], known: frozenset[str
     if name in served:
         return None
     if name in known:
-        return f"provider {shown} is not part of this version of llmroute"
+        why = f": {_REASONS[name]}" if name in _REASONS else ""
+        return f"provider {shown} is not part of this version of llmroute{why}"
     return unknown(name, shown, {*known, *served})

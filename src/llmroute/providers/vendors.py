@@ -395,6 +395,15 @@ def _own_servers() -> tuple[Vendor, ...]:
             key_needed=False,
             source="table",
         ),
+        Vendor(
+            "xinference",
+            "Xinference",
+            (Address("http://127.0.0.1:9997/v1"),),
+            ("XINFERENCE_API_KEY",),
+            key_needed=False,
+            own_server=True,
+            source="table",
+        ),
     )
 
 
@@ -483,6 +492,7 @@ def _chats() -> tuple[Vendor, ...]:
         *(
             _chat(name, title, base, key, "table")
             for name, title, base, key in (
+                ("ai21", "AI21", "https://api.ai21.com/studio/v1", "AI21_API_KEY"),
                 (
                     *("aihubmix", "AiHubMix", "https://aihubmix.com/v1"),
                     "AIHUBMIX_API_KEY",
