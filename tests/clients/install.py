@@ -2,10 +2,10 @@
 
 `python tests/clients/install.py` fetches them when they are missing and prints where they are.
 
-They are pinned in `package-lock.json` beside this file, down to the hash of each archive; `npm
-install --package-lock-only --omit-lockfile-registry-resolved` writes it anew, and names no registry
-in it.  They land in `$XDG_CACHE_HOME/llmroute/clients/<digest of those files>` (`~/.cache` by
-default), outside the tree.  No package's install script is run.
+They are pinned in `npm.json` beside this file, down to the hash of each archive; with `--pin`, what
+its `dependencies` ask for is looked up and pinned anew.  They land in
+`$XDG_CACHE_HOME/llmroute/clients/<digest of that file>` (`~/.cache` by default), outside the tree.
+No package's install script is run.
 
 Node is one of them: the AI SDK wants a newer one than a distribution may have.
 """
@@ -13,6 +13,7 @@ Node is one of them: the AI SDK wants a newer one than a distribution may have.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import platform
 import shutil
@@ -20,9 +21,13 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 _HERE = Path(__file__).parent
-_FILES = ("package.json", "package-lock.json")
+_PINS = _HERE / "npm.json"
+_ASKED = ("dependencies", "optionalDependencies")
+# Members of a pinned package that say nothing of what is installed.
+_NOTES = ("license", "funding", "resolved")
 _MACHINES = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64", "arm64": "arm64"}
 _NPM_SECONDS = 600
 
@@ -58,7 +63,7 @@ def codex() -> Path:
 
 def _cache() -> Path:
     root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    digest = hashlib.sha256(b"".join((_HERE / name).read_bytes() for name in _FILES)).hexdigest()
+    digest = hashlib.sha256(_PINS.read_bytes()).hexdigest()
     return Path(root) / "llmroute" / "clients" / digest[:16]
 
 
@@ -70,27 +75,18 @@ def _architecture() -> str:
 
 
 def _fetch(target: Path) -> None:
-    npm = shutil.which("npm")
-    if npm is None:
-        raise InstallError("npm is not on the PATH")
     target.parent.mkdir(parents=True, exist_ok=True)
     # Beside the target, so that the last step is a rename and two runs at once cannot collide.
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         folder = Path(scratch) / "clients"
         folder.mkdir()
-        for name in _FILES:
-            shutil.copy(_HERE / name, folder)
-        quiet = ("--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
-        done = subprocess.run(
-            [npm, "ci", *quiet],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            timeout=_NPM_SECONDS,
-            check=False,
+        pins = json.loads(_PINS.read_text("utf-8"))
+        _write(folder / "package.json", _project(pins))
+        lock = {"": _project(pins), **pins["packages"]}
+        _write(
+            folder / "package-lock.json", {**_project(pins), "lockfileVersion": 3, "packages": lock}
         )
-        if done.returncode != 0:
-            raise InstallError(f"npm ci failed: {done.stderr.strip()[-500:]}")
+        _npm(folder, "ci", "--ignore-scripts", "--no-audit", "--no-fund")
         try:
             folder.rename(target)
         except OSError:
@@ -99,5 +95,47 @@ def _fetch(target: Path) -> None:
                 raise
 
 
+def _pin() -> None:
+    """Look up what is asked for, and write down what was found."""
+    pins = json.loads(_PINS.read_text("utf-8"))
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        _write(folder / "package.json", _project(pins))
+        _npm(folder, "install", "--package-lock-only", "--ignore-scripts", "--no-audit")
+        found = json.loads((folder / "package-lock.json").read_text("utf-8"))["packages"]
+    packages = {
+        path: {name: value for name, value in package.items() if name not in _NOTES}
+        for path, package in found.items()
+        if path
+    }
+    _write(_PINS, {name: pins[name] for name in _ASKED} | {"packages": packages})
+
+
+def _project(pins: dict[str, Any]) -> dict[str, Any]:
+    return {"name": "llmroute-clients", **{name: pins[name] for name in _ASKED}}
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
+
+
+def _npm(folder: Path, *arguments: str) -> None:
+    npm = shutil.which("npm")
+    if npm is None:
+        raise InstallError("npm is not on the PATH")
+    done = subprocess.run(
+        [npm, *arguments, "--loglevel=error"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=_NPM_SECONDS,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise InstallError(f"npm {arguments[0]} failed: {done.stderr.strip()[-500:]}")
+
+
 if __name__ == "__main__":
+    if sys.argv[1:] == ["--pin"]:
+        _pin()
     sys.stdout.write(f"{packages()}\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import gc
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -430,3 +431,20 @@ async def test_what_is_nested_too_deeply_is_refused(format_: Format, server: Fak
             with contextlib.suppress(llmroute.RequestError, llmroute.UntranslatableError):
                 answer = await router.send(Call(Envelope.parse(body), "opus"))
                 await answer.aclose()
+
+
+async def test_a_stream_does_not_hold_its_request() -> None:
+    def held() -> int:
+        gc.collect()
+        return sum(type(each) is Call for each in gc.get_objects())
+
+    before = held()
+    with FakeUpstream() as upstream:
+        upstream.default = message("Good day.")
+        async with router_for(FORMATS["messages"], upstream) as router:
+            given = {"model": "opus", "stream": True, "max_tokens": 9, "messages": []}
+            answer = await router.send(Call(Envelope.of(given), "opus", stream=True))
+            during = held()
+            await answer.aclose()
+
+    assert before == during

@@ -5,40 +5,14 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.translate.chat_words import HI, MARK, asked, assistant, call, text, use, user
 
 from llmroute.errors import InvalidRequestError
 from llmroute.translate.from_chat import from_chat
 
-HI = [{"role": "user", "content": "Hi"}]
-MARK = {"type": "ephemeral"}
 WEATHER = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
 SQL = {"type": "custom", "custom": {"name": "sql"}}
 CLOSED = {"type": "object", "properties": {}, "additionalProperties": False}
-
-
-def text(said, **more):
-    return {"type": "text", "text": said, **more}
-
-
-def user(*content):
-    return {"role": "user", "content": list(content)}
-
-
-def assistant(*content):
-    return {"role": "assistant", "content": list(content)}
-
-
-def call(call_id, name="weather", arguments="{}"):
-    function = {"name": name, "arguments": arguments}
-    return {"id": call_id, "type": "function", "function": function}
-
-
-def use(call_id, name="weather", **given):
-    return {"type": "tool_use", "id": call_id, "name": name, "input": given}
-
-
-def asked(messages=HI, **members):
-    return from_chat({"model": "sonnet", "messages": messages, **members}, 4096)
 
 
 def test_the_least_there_is():

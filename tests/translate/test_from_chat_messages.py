@@ -5,43 +5,15 @@ import base64
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.translate.chat_words import HI, MARK, asked, assistant, call, text, use, user
 
-from llmroute.translate.from_chat import from_chat
-
-HI = [{"role": "user", "content": "Hi"}]
 PNG = base64.b64encode(b"\x89PNG").decode()
 PDF = base64.b64encode(b"%PDF").decode()
-MARK = {"type": "ephemeral"}
-
-
-def text(said, **more):
-    return {"type": "text", "text": said, **more}
-
-
-def user(*content):
-    return {"role": "user", "content": list(content)}
-
-
-def assistant(*content):
-    return {"role": "assistant", "content": list(content)}
-
-
-def call(call_id, name="weather", arguments="{}"):
-    function = {"name": name, "arguments": arguments}
-    return {"id": call_id, "type": "function", "function": function}
-
-
-def use(call_id, name="weather", **given):
-    return {"type": "tool_use", "id": call_id, "name": name, "input": given}
 
 
 def result(call_id, content=None, **more):
     block = {"type": "tool_result", "tool_use_id": call_id}
     return block | ({} if content is None else {"content": content}) | more
-
-
-def asked(messages=HI, **members):
-    return from_chat({"model": "sonnet", "messages": messages, **members}, 4096)
 
 
 @pytest.mark.parametrize(

@@ -151,6 +151,8 @@ class Course:
         finally:
             if self._refusal is not None:
                 await self._let_go_of(self._refusal)
+            # An answer holds on to its course until it is over, and need not to the request.
+            del self._call, self._prompt
 
     def _fitting(self) -> Placement:
         """Leave out the deployments that the prompt is surely too long for, if there are others."""
@@ -242,9 +244,9 @@ class Course:
         house, record, name = self._house, self._record, leg.deployment
         record.deployment, record.model = leg.deployment, leg.model
         call, messages = self._readable(leg, without)
-        prompt, shown = self._prompt, self._prompt.shown(leg)
-        if shown:
+        if shown := self._prompt.shown(leg):
             call = dataclasses.replace(call, input_tokens=shown)
+        learn = self._prompt.lesson(leg, shown)
         tokens = call.rough_tokens
         began, sent = house.means.clock(), house.means.wall_clock()
         counts = call.endpoint == "messages"
@@ -270,7 +272,7 @@ class Course:
         record.attempts.append(Attempt(name, seconds=took))
         unread = _THINKING in without
         opens = self._placement.bound.opens_thread or bool(self._placement.bound.thread)
-        # What follows lives as long as the answer, and the request need not.
+        # What follows lives as long as the answer: it takes nothing of the request along.
         placement, settle = self._placement, self._settle
 
         def over(outcome: Outcome, usage: Usage, error: str) -> None:
@@ -280,7 +282,7 @@ class Course:
             elif outcome == "answered" and counts:
                 house.health.finished(name)
             if counts and usage.data:
-                prompt.answered(leg, shown, usage)
+                learn(usage)
                 house.placing.answered(
                     placement, leg, usage, messages=messages, sent=sent, unread=unread
                 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -81,13 +81,23 @@ class Prompt:
             # That is for the translation to say.
             return 0
 
-    def answered(self, leg: Leg, shown: int, usage: Usage) -> None:
-        """Learn from what an answer has counted; nothing if that is our own estimate."""
-        counted = (
-            usage.input_tokens + usage.cache_read_input_tokens + usage.cache_creation_input_tokens
-        )
-        if shown and counted != shown:
-            self._calibration.observe(leg[:2], self._estimated(leg), counted)
+    def lesson(self, leg: Leg, shown: int) -> Callable[[Usage], None]:
+        """Return what learns from the usage of an answer that began with `shown`.
+
+        It lives as long as the answer, and does not hold the request.  Where no estimate was shown
+        there is nothing to learn.
+        """
+        if not shown:
+            return _pass_over
+        observe, place, estimated = self._calibration.observe, leg[:2], self._estimated(leg)
+
+        def learn(usage: Usage) -> None:
+            counted = usage.input_tokens + usage.cache_read_input_tokens
+            counted += usage.cache_creation_input_tokens
+            if counted != shown:  # else it is our own estimate
+                observe(place, estimated, counted)
+
+        return learn
 
     def overflow(self, leg: Leg) -> RejectedError | None:
         """Return the refusal of a prompt that is surely too long for a model; `None` if it is not.
@@ -172,3 +182,7 @@ def _counted(said: str, figures: str) -> str:
     before, _, after = said.partition(_WORDS)
     after = after.removeprefix(":").strip()
     return f"{before}{figures} ({after})" if after else before + figures
+
+
+def _pass_over(_: Usage) -> None:
+    """Learn nothing."""

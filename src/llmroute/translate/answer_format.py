@@ -10,7 +10,9 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["closed_schema"]
+from llmroute.translate.target import Losses
+
+__all__ = ["answer_format", "closed_schema"]
 
 _Schema = dict[str, Any]
 
@@ -24,6 +26,23 @@ _MANY = ("anyOf", "allOf")
 _NAMED = ("properties", "$defs", "definitions")
 # A schema that is deeper is cut off here: no API takes it.
 _DEEPEST = 64
+
+
+def answer_format(form: Mapping[str, Any], place: str, losses: Losses) -> dict[str, Any]:
+    """Return `output_config.format` for what OpenAI calls a `json_schema`.
+
+    Args:
+        form: Its `schema`, and perhaps a `description`.
+        place: Where the schema stands in the client's request.
+        losses: Where what the schema does not enforce any more is told.
+    """
+    schema, lost = closed_schema(form.get("schema"))
+    for line in lost:
+        losses.note(place, line)
+    described = form.get("description")
+    if isinstance(described, str) and described:
+        schema.setdefault("description", described)
+    return {"type": "json_schema", "schema": schema}
 
 
 def closed_schema(schema: Any) -> tuple[_Schema, list[str]]:

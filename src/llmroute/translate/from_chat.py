@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from llmroute.errors import InvalidRequestError
-from llmroute.translate.answer_format import closed_schema
+from llmroute.translate.answer_format import answer_format
 from llmroute.translate.asked import Asked, sampling, served, unread
 from llmroute.translate.from_chat_messages import ChatMessages
 from llmroute.translate.from_chat_tools import tools_of
@@ -130,13 +130,7 @@ def _format(form: Any, losses: Losses) -> tuple[_Members, bool]:
         return {}, False
     given = form.get("json_schema")
     inner = given if isinstance(given, dict) else {}
-    schema, lost = closed_schema(inner.get("schema"))
-    for line in lost:
-        losses.note("response_format.json_schema.schema", line)
-    described = inner.get("description")
-    if isinstance(described, str) and described:
-        schema.setdefault("description", described)
-    return {"type": "json_schema", "schema": schema}, False
+    return answer_format(inner, "response_format.json_schema.schema", losses), False
 
 
 def _thinking(body: Mapping[str, Any], losses: Losses) -> tuple[_Members, str]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from llmroute.errors import InvalidRequestError
-from llmroute.translate.answer_format import closed_schema
+from llmroute.translate.answer_format import answer_format
 from llmroute.translate.asked import Asked, sampling, served, unread
 from llmroute.translate.from_responses_items import Turns, text
 from llmroute.translate.from_responses_tools import Toolbox
@@ -140,13 +140,7 @@ def _format(said: Any, losses: Losses) -> tuple[_Members, bool]:
         return {}, True
     if kind != "json_schema" or not isinstance(form, dict):
         return {}, False
-    schema, lost = closed_schema(form.get("schema"))
-    for line in lost:
-        losses.note("text.format.schema", line)
-    described = form.get("description")
-    if isinstance(described, str) and described:
-        schema.setdefault("description", described)
-    return {"type": "json_schema", "schema": schema}, False
+    return answer_format(form, "text.format.schema", losses), False
 
 
 def _thinking(given: Any, choice: Any, losses: Losses) -> tuple[_Members, str]:
