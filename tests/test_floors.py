@@ -31,17 +31,18 @@ FLOORS = {
     "credentials": Floor(7, 4),
     "stores": Floor(7, 4),
     "transport": Floor(7, 4),
-    "keys": Floor(8, 7),
-    "budgets": Floor(8, 7),
+    "database": Floor(7, 4),
     "observe": Floor(8, 7),
-    "router": Floor(9, 8),
-    "testing": Floor(9, 8),
-    "sync": Floor(10, 9),
-    "openai_format": Floor(10, 9),
-    "asgi": Floor(10, 9),
-    "": Floor(10, 10),  # llmroute/__init__.py, the public face
+    "accounts": Floor(9, 8),
+    "usage": Floor(9, 8),
+    "router": Floor(10, 9),
+    "testing": Floor(10, 9),
+    "sync": Floor(11, 10),
+    "openai_format": Floor(11, 10),
+    "asgi": Floor(11, 10),
+    "": Floor(11, 11),  # llmroute/__init__.py, the public face
 }
-CLI = Floor(11, 10)
+CLI = Floor(12, 11)
 
 LAST_WITHOUT_IO = 6
 IO_MODULES = {

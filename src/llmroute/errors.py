@@ -30,6 +30,7 @@ from typing import ClassVar, NamedTuple
 
 __all__ = [
     "ConfigError",
+    "ConflictError",
     "FaultError",
     "ForbiddenError",
     "InvalidRequestError",
@@ -42,9 +43,11 @@ __all__ = [
     "Remedy",
     "RequestError",
     "RequestTooLargeError",
+    "StoreError",
     "StreamBrokenError",
     "UnauthorizedError",
     "UnknownAliasError",
+    "UnknownSubjectError",
     "UnreachableError",
     "UntranslatableError",
     "UpstreamError",
@@ -85,6 +88,10 @@ class ConfigError(LLMRouteError):
     def __reduce__(self) -> tuple[object, ...]:
         # An exception is rebuilt from its message, if it does not say otherwise.
         return type(self), (self.problems,)
+
+
+class StoreError(LLMRouteError):
+    """What outlives a process cannot be had, or not be written."""
 
 
 class RequestError(LLMRouteError):
@@ -133,6 +140,20 @@ class UnknownAliasError(RequestError):
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (str(self), self.alias)
+
+
+class UnknownSubjectError(RequestError):
+    """There is no key, team or budget of that name."""
+
+    status = 404
+    type = "not_found_error"
+
+
+class ConflictError(RequestError):
+    """What is to be made is there already, or is still needed."""
+
+    status = 409
+    type = "invalid_request_error"
 
 
 class RequestTooLargeError(RequestError):

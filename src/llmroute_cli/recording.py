@@ -11,9 +11,9 @@ from urllib.parse import unquote
 import msgspec
 
 from llmroute import InvalidRequestError
+from llmroute.accounts.caller import Caller, Keys
 from llmroute.asgi.doors import door_of, is_messages_path
 from llmroute.errors import RequestError
-from llmroute.keys import Caller, Keys
 from llmroute.messages.call import Call
 from llmroute.router import Router
 from llmroute.wire.envelope import MALFORMED, Envelope

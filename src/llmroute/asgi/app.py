@@ -12,6 +12,7 @@ import time
 from collections.abc import Coroutine
 from typing import Any, NamedTuple, Self
 
+from llmroute.accounts.caller import Keys
 from llmroute.asgi import bedrock, deployments, models, render
 from llmroute.asgi.client import ClientGoneError, ClientStream, Receive, Send, Watch
 from llmroute.asgi.door import Door
@@ -21,7 +22,6 @@ from llmroute.asgi.openai_responses import NOTHING_STORED, STORED
 from llmroute.asgi.passthrough import PassThrough
 from llmroute.config import Config, Server
 from llmroute.errors import RequestError, RequestTooLargeError, UnreachableError, UpstreamError
-from llmroute.keys import Keys
 from llmroute.observe import Metrics, Record
 from llmroute.router import Answer, Router
 from llmroute.wire.headers import Headers, first

@@ -14,6 +14,7 @@ from urllib.parse import unquote
 
 import msgspec
 
+from llmroute.accounts.caller import Caller
 from llmroute.asgi import render
 from llmroute.asgi.door import IN_A_HEADER, call_of, model_of, raw_path, translated
 from llmroute.errors import (
@@ -23,7 +24,6 @@ from llmroute.errors import (
     UnknownAliasError,
     UpstreamError,
 )
-from llmroute.keys import Caller
 from llmroute.messages.call import Call, Endpoint
 from llmroute.messages.catalog import ModelInfo
 from llmroute.messages.usage import Usage

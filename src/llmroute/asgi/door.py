@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 import msgspec
 
+from llmroute.accounts.caller import Caller
 from llmroute.asgi.render import Rendered
 from llmroute.errors import InvalidRequestError, RequestError, UpstreamError
-from llmroute.keys import Caller
 from llmroute.messages.call import Call, Endpoint
 from llmroute.router import Answer, Router
 from llmroute.wire.envelope import Envelope

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from llmroute.accounts.caller import Caller
 from llmroute.asgi import render
 from llmroute.asgi.door import call_of
 from llmroute.asgi.passthrough import query_of
 from llmroute.errors import InvalidRequestError, RequestError, UpstreamError
-from llmroute.keys import Caller
 from llmroute.messages.call import Call, Endpoint
 from llmroute.messages.events import PING
 from llmroute.router import Answer

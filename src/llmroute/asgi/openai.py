@@ -11,10 +11,10 @@ from typing import Any, Final
 
 import msgspec
 
+from llmroute.accounts.caller import Caller
 from llmroute.asgi import render
 from llmroute.asgi.door import call_of
 from llmroute.errors import InvalidRequestError, RequestError, UpstreamError
-from llmroute.keys import Caller
 from llmroute.messages.call import Call, Endpoint, Format, Spoken
 from llmroute.router import Answer, Head
 from llmroute.translate.asked import Asked

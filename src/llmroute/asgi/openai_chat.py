@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 import msgspec
 
+from llmroute.accounts.caller import Caller
 from llmroute.asgi import render
 from llmroute.asgi.door import raw_path
 from llmroute.asgi.messages import EVENT_STREAM
@@ -24,7 +25,6 @@ from llmroute.asgi.openai import (
     openai_last,
 )
 from llmroute.errors import FaultError, RequestError, UpstreamError
-from llmroute.keys import Caller
 from llmroute.messages.call import Call, Endpoint
 from llmroute.messages.catalog import longest_answer
 from llmroute.router import Answer, Router

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from llmroute.accounts.caller import Caller
 from llmroute.asgi import render
 from llmroute.asgi.door import raw_path
 from llmroute.asgi.messages import EVENT_STREAM
@@ -23,7 +24,6 @@ from llmroute.asgi.openai import (
     openai_failure,
 )
 from llmroute.errors import FaultError, RequestError, UpstreamError
-from llmroute.keys import Caller
 from llmroute.messages.call import Call, Endpoint
 from llmroute.messages.catalog import longest_answer
 from llmroute.router import Answer

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import quote
 
+from llmroute.accounts.caller import Caller, Keys
 from llmroute.asgi.client import ClientGoneError, Message, Receive, Send, Watch
 from llmroute.errors import (
     FaultError,
@@ -20,7 +21,6 @@ from llmroute.errors import (
     UnknownAliasError,
     UpstreamError,
 )
-from llmroute.keys import Caller, Keys
 from llmroute.observe import Record
 from llmroute.router import Router
 from llmroute.transport import Body, Reply

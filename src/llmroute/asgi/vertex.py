@@ -9,11 +9,11 @@ import re
 from typing import Any
 from urllib.parse import unquote
 
+from llmroute.accounts.caller import Caller
 from llmroute.asgi import render
 from llmroute.asgi.door import call_of, model_of, raw_path, translated
 from llmroute.asgi.messages import MessagesDoor
 from llmroute.errors import InvalidRequestError, RequestError, UpstreamError
-from llmroute.keys import Caller
 from llmroute.messages.call import Call
 from llmroute.router import Router
 from llmroute.wire.envelope import Envelope

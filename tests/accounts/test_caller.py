@@ -3,8 +3,8 @@
 import pytest
 from pydantic import SecretStr
 
+from llmroute.accounts.caller import Caller, Keys
 from llmroute.errors import ForbiddenError, UnauthorizedError
-from llmroute.keys import Caller, Keys
 
 KEY = "sk-master-canary"
 OURS = KEY.encode()

@@ -1,0 +1,1 @@
+"""Who may what: keys, teams, limits and budgets."""

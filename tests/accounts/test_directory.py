@@ -1,0 +1,171 @@
+"""Keys and teams in the database."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from llmroute.accounts.directory import Directory
+from llmroute.accounts.model import Budget, Key, Limits, Team
+from llmroute.accounts.secrets import Secret, digest_of
+from llmroute.errors import ConflictError, UnknownSubjectError
+from llmroute.testing import Clock
+
+pytestmark = pytest.mark.anyio
+
+DAILY = Budget("", 5_000_000, "day", message="Ask Ada for more.")
+FULL = Key(
+    id="",
+    name="ci",
+    aliases=("claude-*", "gpt"),
+    owner="ada@example.com",
+    tags=("nightly",),
+    limits=Limits(requests_per_minute=60, parallel=4),
+    budgets=(DAILY, Budget("", 9, "total", "gpt")),
+    trusted=True,
+    expires=datetime(2030, 1, 1, tzinfo=UTC),
+    metadata={"cost centre": 7},
+)
+
+
+def told(key: Key) -> Key:
+    """Leave out what is drawn."""
+    from dataclasses import replace
+
+    budgets = tuple(replace(each, id="") for each in key.budgets)
+    return replace(key, id="", hint="", created=None, created_by="", budgets=budgets)
+
+
+async def test_a_key_is_found_by_what_the_client_presents(directory: Directory) -> None:
+    secret = await directory.create_key(FULL, "master")
+    found = await directory.find_key(digest_of(secret.key))
+
+    assert found is not None
+    assert found.until is None
+    found = found.key
+    assert FULL == told(found)
+    assert found == await directory.key("ci") == await directory.key(found.id)
+    assert "master" == found.created_by
+    assert secret.key.startswith("sk-llmr-")
+    assert secret.key[-4:] == found.hint[-4:]
+    assert secret.key not in repr((secret, found))
+
+
+async def test_a_key_the_client_has_already_can_be_taken_over(directory: Directory) -> None:
+    await directory.create_key(Key("", "old"), "cli", Secret("sk-1234"))
+
+    found = await directory.find_key(digest_of("sk-1234"))
+    assert found is not None
+    assert "old" == found.key.name
+    with pytest.raises(ConflictError, match="in use already"):
+        await directory.create_key(Key("", "other"), "cli", Secret("sk-1234"))
+
+
+async def test_an_unknown_key_is_nobodys(directory: Directory) -> None:
+    assert await directory.find_key(digest_of("sk-x")) is None
+    with pytest.raises(UnknownSubjectError, match="no key named 'x'"):
+        await directory.key("x")
+
+
+async def test_two_keys_have_two_names(directory: Directory) -> None:
+    await directory.create_key(Key("", "a"), "cli")
+    await directory.create_key(Key("", "b"), "cli")
+
+    with pytest.raises(ConflictError, match="there is a key named 'a' already"):
+        await directory.create_key(Key("", "a"), "cli")
+    with pytest.raises(ConflictError, match="there is a key named 'b' already"):
+        await directory.update_key("a", "cli", name="b")
+    assert ["a", "b"] == [key.name for key in await directory.keys()]
+
+
+async def test_a_rotated_key_is_taken_until_the_overlap_is_over(
+    directory: Directory, clock: Clock
+) -> None:
+    first = await directory.create_key(Key("", "ci"), "cli")
+    second = await directory.rotate_key("ci", "cli", timedelta(hours=1))
+
+    async def names() -> list[str | None]:
+        found = [await directory.find_key(digest_of(each.key)) for each in (first, second)]
+        return [each.key.name if each else None for each in found]
+
+    assert ["ci", "ci"] == await names()
+    clock.advance(3601)
+    assert [None, "ci"] == await names()
+
+
+async def test_a_deleted_key_is_gone_and_its_name_free(directory: Directory) -> None:
+    secret = await directory.create_key(FULL, "cli")
+    await directory.delete_key("ci", "cli")
+
+    assert await directory.find_key(digest_of(secret.key)) is None
+    assert [] == await directory.keys()
+    await directory.create_key(FULL, "cli")
+    assert 2 == len((await directory.key("ci")).budgets)
+
+
+async def test_a_budget_that_stays_is_the_same_one(directory: Directory) -> None:
+    await directory.create_key(FULL, "cli")
+    (before, _) = (await directory.key("ci")).budgets
+    await directory.update_key("ci", "cli", budgets=(Budget("", 7_000_000, "day"),))
+    (after,) = (await directory.key("ci")).budgets
+
+    assert (before.id, 7_000_000) == (after.id, after.amount)
+
+
+async def test_a_team_is_what_its_keys_share(directory: Directory) -> None:
+    team = await directory.create_team(Team("", "backend", ("claude-*",), budgets=(DAILY,)), "cli")
+    await directory.create_key(Key("", "ada", team=team), "cli")
+    await directory.create_key(Key("", "bob", aliases=("gpt",), team=team), "cli")
+    ada, bob = await directory.keys(team=team.id)
+
+    assert ada.team is not None
+    assert DAILY.amount == ada.team.budgets[0].amount
+    assert (True, False) == (ada.may_ask_for("claude-opus"), ada.may_ask_for("gpt"))
+    assert (False, False) == (bob.may_ask_for("claude-opus"), bob.may_ask_for("gpt"))
+    with pytest.raises(ConflictError, match="team 'backend' has keys"):
+        await directory.delete_team("backend", "cli")
+    for name in ("ada", "bob"):
+        await directory.delete_key(name, "cli")
+    await directory.delete_team("backend", "cli")
+    assert [] == await directory.teams()
+
+
+async def test_others_learn_what_has_changed(directory: Directory) -> None:
+    team = await directory.create_team(Team("", "backend"), "cli")
+    for key in (Key("", "ada", team=team), Key("", "bob")):
+        await directory.create_key(key, "cli")
+    ada, bob = await directory.keys()
+    start = await directory.changes(0)
+    await directory.update_key("bob", "cli", "block", blocked=True)
+    one = await directory.changes(start.revision)
+    await directory.update_team("backend", "cli", "block", blocked=True)
+    two = await directory.changes(one.revision)
+
+    assert {ada.id, bob.id} == start.ids
+    assert {bob.id} == one.ids
+    assert {ada.id} == two.ids
+    assert frozenset() == (await directory.changes(two.revision)).ids
+
+
+async def test_every_change_is_written_down(directory: Directory, clock: Clock) -> None:
+    secret = await directory.create_key(FULL, "master")
+    clock.advance(1)
+    await directory.update_key("ci", "ada", owner="bob@example.com")
+    clock.advance(1)
+    rotated = await directory.rotate_key("ci", "ada", timedelta(0))
+    clock.advance(1)
+    await directory.delete_key("ci", "cli")
+    trail = await directory.audit()
+
+    assert [("cli", "delete"), ("ada", "rotate"), ("ada", "update"), ("master", "create")] == [
+        (each.actor, each.action) for each in trail
+    ]
+    changed = trail[2]
+    assert changed.before is not None
+    assert changed.after is not None
+    assert ("ada@example.com", "bob@example.com") == (
+        changed.before["owner"],
+        changed.after["owner"],
+    )
+    assert not any(each.key in str(trail) for each in (secret, rotated))
