@@ -35,14 +35,15 @@ FLOORS = {
     "observe": Floor(8, 7),
     "accounts": Floor(9, 8),
     "usage": Floor(9, 8),
-    "router": Floor(10, 9),
-    "testing": Floor(10, 9),
-    "sync": Floor(11, 10),
-    "openai_format": Floor(11, 10),
-    "asgi": Floor(11, 10),
-    "": Floor(11, 11),  # llmroute/__init__.py, the public face
+    "ledger": Floor(10, 9),
+    "router": Floor(11, 10),
+    "testing": Floor(11, 10),
+    "sync": Floor(12, 11),
+    "openai_format": Floor(12, 11),
+    "asgi": Floor(12, 11),
+    "": Floor(12, 12),  # llmroute/__init__.py, the public face
 }
-CLI = Floor(12, 11)
+CLI = Floor(13, 12)
 
 LAST_WITHOUT_IO = 6
 IO_MODULES = {

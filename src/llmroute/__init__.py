@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from llmroute.config import Config
 from llmroute.errors import (
+    BudgetError,
     ConfigError,
     ConflictError,
     FaultError,
     ForbiddenError,
     InvalidRequestError,
+    LimitError,
     LLMRouteError,
     MisconfiguredError,
     OverloadedError,
@@ -26,6 +28,7 @@ from llmroute.errors import (
     StoreError,
     StreamBrokenError,
     UnauthorizedError,
+    UnavailableError,
     UnknownAliasError,
     UnknownSubjectError,
     UnreachableError,
@@ -43,6 +46,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Attempt",
+    "BudgetError",
     "Config",
     "ConfigError",
     "ConflictError",
@@ -52,6 +56,7 @@ __all__ = [
     "ForbiddenError",
     "InvalidRequestError",
     "LLMRouteError",
+    "LimitError",
     "Message",
     "MessageStream",
     "MisconfiguredError",
@@ -69,6 +74,7 @@ __all__ = [
     "StoreError",
     "StreamBrokenError",
     "UnauthorizedError",
+    "UnavailableError",
     "UnknownAliasError",
     "UnknownSubjectError",
     "UnreachableError",

@@ -7,7 +7,13 @@
     │  ├─ UnauthorizedError     401  no key, or not one of ours
     │  ├─ ForbiddenError        403  not with this key
     │  ├─ UnknownAliasError     404  no alias of that name
-    │  └─ RequestTooLargeError  413  a body over the limit
+    │  ├─ UnknownSubjectError   404  no key, team or budget of that name
+    │  ├─ ConflictError         409  there already, or still needed
+    │  ├─ RequestTooLargeError  413  a body over the limit
+    │  ├─ BudgetError           429  the money is spent
+    │  ├─ LimitError            429  too much at a time
+    │  └─ UnavailableError      503  what has to be looked up cannot be had
+    ├─ StoreError                    what outlives a process cannot be had
     └─ UpstreamError                 an attempt at a deployment failed
        ├─ RejectedError         4xx  the same request fails anywhere
        ├─ UntranslatableError   400  not in this deployment's words; it was not asked
@@ -29,12 +35,14 @@ from enum import Enum
 from typing import ClassVar, NamedTuple
 
 __all__ = [
+    "BudgetError",
     "ConfigError",
     "ConflictError",
     "FaultError",
     "ForbiddenError",
     "InvalidRequestError",
     "LLMRouteError",
+    "LimitError",
     "MisconfiguredError",
     "OverloadedError",
     "Problem",
@@ -46,6 +54,7 @@ __all__ = [
     "StoreError",
     "StreamBrokenError",
     "UnauthorizedError",
+    "UnavailableError",
     "UnknownAliasError",
     "UnknownSubjectError",
     "UnreachableError",
@@ -95,15 +104,22 @@ class StoreError(LLMRouteError):
 
 
 class RequestError(LLMRouteError):
-    """The caller asked for what cannot be done; asking again will not help.
+    """The caller asked for what cannot be done.
 
     Attributes:
         status: The HTTP status the proxy answers with.
         type: Anthropic's name for the error, the `error.type` of the answer.
+        is_final: Asking again will not help.
+        headers: What the answer carries besides, when to ask again for instance.
     """
 
     status: ClassVar[int] = 400
     type: ClassVar[str] = "invalid_request_error"
+    is_final: ClassVar[bool] = True
+
+    def __init__(self, *args: object, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
+        super().__init__(*args)
+        self.headers = headers
 
 
 class InvalidRequestError(RequestError):
@@ -140,6 +156,29 @@ class UnknownAliasError(RequestError):
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (str(self), self.alias)
+
+
+class BudgetError(RequestError):
+    """A budget is spent."""
+
+    status = 429
+    type = "billing_error"
+
+
+class LimitError(RequestError):
+    """More is asked at a time than a limit allows; `retry-after` says when to ask again."""
+
+    status = 429
+    type = "rate_limit_error"
+    is_final = False
+
+
+class UnavailableError(RequestError):
+    """What has to be looked up first cannot be had now."""
+
+    status = 503
+    type = "api_error"
+    is_final = False
 
 
 class UnknownSubjectError(RequestError):

@@ -49,6 +49,7 @@ def demo(port: int | None, *, once: bool) -> None:
                 },
                 "aliases": {"claude-*": "demo"},
                 "server": {"master_key": key, "drain": 2.0},
+                "database": "none",
             },
             {},
         )

@@ -77,7 +77,7 @@ async def _explained(
     config: Config, request: Recorded, alias: str | None, deployment: str | None
 ) -> Explanation:
     async with Router(config) as router:
-        return await router.explain(call_of(router, request, alias), deployment)
+        return await router.explain(await call_of(router, request, alias), deployment)
 
 
 def _mark(number: int, prospect: Prospect) -> str:

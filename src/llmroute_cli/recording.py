@@ -14,7 +14,7 @@ from llmroute import InvalidRequestError
 from llmroute.accounts.caller import Caller, Keys
 from llmroute.asgi.doors import door_of, is_messages_path
 from llmroute.errors import RequestError
-from llmroute.messages.call import Call
+from llmroute.messages.call import NOBODY, Call
 from llmroute.router import Router
 from llmroute.wire.envelope import MALFORMED, Envelope
 from llmroute.wire.headers import Headers
@@ -110,7 +110,7 @@ def _pairs(request: _Request) -> list[tuple[bytes, bytes]]:
     return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in pairs]
 
 
-def call_of(router: Router, request: Recorded, model: str | None) -> Call:
+async def call_of(router: Router, request: Recorded, model: str | None) -> Call:
     """Read a request as the proxy would.
 
     Args:
@@ -136,15 +136,15 @@ def call_of(router: Router, request: Recorded, model: str | None) -> Call:
     body = request.body
     if model is not None and is_messages_path(scope["path"]):
         body = bytes(Envelope.parse(body).replace(model=model))
-    call = door.call(body, scope, _caller(router, request.headers))
+    call = door.call(body, scope, await _caller(router, request.headers))
     if model is not None and call.model != model:
         call = replace(call, model=model, body=call.body.replace(model=model))
     return call
 
 
-def _caller(router: Router, headers: Headers) -> Caller:
+async def _caller(router: Router, headers: Headers) -> Caller:
     """Return who is calling; the key that was recorded need not be one of this configuration."""
     try:
-        return Keys(router.config.server.master_key).authenticate(headers)
+        return await Keys(router.config.server.master_key).authenticate(headers)
     except RequestError:
-        return Caller("", ())
+        return Caller(NOBODY, ())

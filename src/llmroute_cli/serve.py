@@ -24,10 +24,12 @@ import uvicorn
 import llmroute
 from llmroute import Config, ConfigError, Router, pricing
 from llmroute.asgi import Proxy
+from llmroute.ledger import NO_DATABASE, Ledger
 from llmroute.observe import LineLog
 from llmroute.transport.direct import DirectTransport
 from llmroute_cli.configuration import fail, find, key_variable, load, say, say_problems
 from llmroute_cli.connection import Connection
+from llmroute_cli.data import database_url
 from llmroute_cli.env import NO_KEY
 from llmroute_cli.exposure import exposed
 from llmroute_cli.hangup import heed_hangup
@@ -204,7 +206,9 @@ def proxy_server(
         changes: What it serves from then on.
     """
     log = LineLog(write or sys.stderr.write, as_json=config.server.log == "json")
-    proxy = Proxy(Router(config, transport=DirectTransport(), observers=[log]))
+    ledger = _ledger(config)
+    router = Router(config, transport=DirectTransport(), observers=[log, ledger], admission=ledger)
+    proxy = Proxy(router, ledger=ledger)
     settings = uvicorn.Config(
         proxy,
         loop="auto",  # uvloop where there is one
@@ -222,6 +226,23 @@ def proxy_server(
     )
     settings.load()
     return ProxyServer(settings, proxy, changes)
+
+
+def _ledger(config: Config) -> Ledger:
+    """Open the database: the one that is named has to be had, the usual one should be.
+
+    Raises:
+        ConfigError: It cannot be had.
+    """
+    try:
+        return Ledger.open(config, database_url(config, os.environ))
+    except ConfigError as error:
+        if config.database is not None:
+            raise
+        # A container whose file system is read-only, say: it serves all the same.
+        why = error.problems[0].text
+        say(f"keys and usage are kept in memory only: {why}. Name a `database`, or `none`")
+        return Ledger.open(config, NO_DATABASE)
 
 
 def heed_signals(server: uvicorn.Server) -> None:

@@ -5,6 +5,9 @@ from pydantic import SecretStr
 
 from llmroute.accounts.caller import Caller, Keys
 from llmroute.errors import ForbiddenError, UnauthorizedError
+from llmroute.messages.call import Sender
+
+pytestmark = pytest.mark.anyio
 
 KEY = "sk-master-canary"
 OURS = KEY.encode()
@@ -30,8 +33,10 @@ def keys():
         pytest.param((b"x-litellm-api-key", b"Bearer " + OURS), id="litellm-as-bearer"),
     ],
 )
-def test_a_key_of_ours_lets_in_by_any_of_four_headers(header):
-    assert Caller("master", []) == keys().authenticate([(b"accept", b"*/*"), header])
+async def test_a_key_of_ours_lets_in_by_any_of_four_headers(header):
+    assert Caller(Sender("master"), [], is_admin=True) == await keys().authenticate(
+        [(b"accept", b"*/*"), header]
+    )
 
 
 @pytest.mark.parametrize(
@@ -67,10 +72,10 @@ def test_a_key_of_ours_lets_in_by_any_of_four_headers(header):
         ),
     ],
 )
-def test_what_is_not_ours_is_the_callers_own(headers, client_auth):
-    caller = keys().authenticate(headers)
+async def test_what_is_not_ours_is_the_callers_own(headers, client_auth):
+    caller = await keys().authenticate(headers)
 
-    assert Caller("master", client_auth) == caller
+    assert Caller(Sender("master"), client_auth, is_admin=True) == caller
     assert "canary" not in repr(caller)
 
 
@@ -90,9 +95,9 @@ def test_what_is_not_ours_is_the_callers_own(headers, client_auth):
         pytest.param([(b"x-api-key", b"\xff\x00")], "not one of", id="any-bytes"),
     ],
 )
-def test_nobody_else_is_let_in(headers, words):
+async def test_nobody_else_is_let_in(headers, words):
     with pytest.raises(UnauthorizedError, match=words) as refused:
-        keys().authenticate(headers)
+        await keys().authenticate(headers)
 
     # Claude Code takes these words for its own login's.
     assert "invalid x-api-key" not in str(refused.value)
@@ -107,24 +112,28 @@ def test_nobody_else_is_let_in(headers, words):
         pytest.param([(b"x-litellm-api-key", b"sk-1"), LOGIN], [LOGIN], id="litellms-is-ours"),
     ],
 )
-def test_without_a_key_everyone_is_let_in(headers, client_auth):
-    assert Caller("local", client_auth) == Keys(None).authenticate(headers)
-
-
-@pytest.mark.parametrize("value", [b"", b" ", b"Bearer", b"Bearer ", b"bearer  "])
-def test_an_empty_key_lets_nobody_in(value):
-    with pytest.raises(UnauthorizedError):
-        Keys(SecretStr("")).authenticate([(b"authorization", value)])
-
-
-def test_a_key_may_hold_any_text():
-    assert (
-        "master"
-        == Keys(SecretStr("schlüssel")).authenticate([(b"x-api-key", "schlüssel".encode())]).key
+async def test_without_a_key_everyone_is_let_in(headers, client_auth):
+    assert Caller(Sender("local"), client_auth, is_admin=True) == await Keys(None).authenticate(
+        headers
     )
 
 
-def test_no_key_is_shown():
+@pytest.mark.parametrize("value", [b"", b" ", b"Bearer", b"Bearer ", b"bearer  "])
+async def test_an_empty_key_lets_nobody_in(value):
+    with pytest.raises(UnauthorizedError):
+        await Keys(SecretStr("")).authenticate([(b"authorization", value)])
+
+
+async def test_a_key_may_hold_any_text():
+    assert (
+        "master"
+        == (
+            await Keys(SecretStr("schlüssel")).authenticate([(b"x-api-key", "schlüssel".encode())])
+        ).sender.key
+    )
+
+
+async def test_no_key_is_shown():
     known = keys()
 
     assert "canary" not in repr(known)
@@ -158,11 +167,11 @@ def test_no_key_is_shown():
         ),
     ],
 )
-def test_without_a_key_only_this_machine_is_let_in(headers, let_in):
+async def test_without_a_key_only_this_machine_is_let_in(headers, let_in):
     keys = Keys(None)
 
     if let_in:
-        assert "local" == keys.authenticate(headers).key
+        assert "local" == (await keys.authenticate(headers)).sender.key
     else:
         with pytest.raises(ForbiddenError, match="LLMROUTE_MASTER_KEY"):
-            keys.authenticate(headers)
+            await keys.authenticate(headers)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import anyio.to_thread
 import pytest
 
 from llmroute.accounts.directory import Directory
@@ -136,16 +137,16 @@ async def test_others_learn_what_has_changed(directory: Directory) -> None:
     for key in (Key("", "ada", team=team), Key("", "bob")):
         await directory.create_key(key, "cli")
     ada, bob = await directory.keys()
-    start = await directory.changes(0)
+    start = await anyio.to_thread.run_sync(directory.changes, 0)
     await directory.update_key("bob", "cli", "block", blocked=True)
-    one = await directory.changes(start.revision)
+    one = await anyio.to_thread.run_sync(directory.changes, start.revision)
     await directory.update_team("backend", "cli", "block", blocked=True)
-    two = await directory.changes(one.revision)
+    two = await anyio.to_thread.run_sync(directory.changes, one.revision)
 
     assert {ada.id, bob.id} == start.ids
     assert {bob.id} == one.ids
     assert {ada.id} == two.ids
-    assert frozenset() == (await directory.changes(two.revision)).ids
+    assert frozenset() == (await anyio.to_thread.run_sync(directory.changes, two.revision)).ids
 
 
 async def test_every_change_is_written_down(directory: Directory, clock: Clock) -> None:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import hmac
 import ipaddress
+import time
+from collections.abc import Callable
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from llmroute.errors import ForbiddenError, UnauthorizedError
+from llmroute.accounts.keyring import Keyring
+from llmroute.accounts.model import Key
+from llmroute.accounts.secrets import digest_of
+from llmroute.errors import ForbiddenError, StoreError, UnauthorizedError, UnavailableError
+from llmroute.messages.call import Sender
 from llmroute.wire.headers import Headers
 
 __all__ = ["Caller", "Keys"]
@@ -23,60 +28,117 @@ _HEADERS = (b"x-litellm-api-key", b"authorization", b"x-api-key", b"api-key")
 _OURS_ALONE = (b"x-litellm-api-key", b"api-key")
 
 
+_MASTER = Sender("master")
+_LOCAL = Sender("local")
+
+
 class Caller(NamedTuple):
     """Who is calling.
 
     Attributes:
-        key: The name of the key that was presented.
+        sender: Who that is, for the record.
         client_auth: The caller's credential headers that are no key of ours: a claude.ai login,
             say, for deployments that forward it.
+        is_admin: Whether it may manage keys and see what others use: the master key may, and
+            whoever is on this machine where there is none.
     """
 
-    key: str
+    sender: Sender
     client_auth: Headers
+    is_admin: bool = False
 
 
 class Keys:
     """The keys this proxy knows.  Only a digest of each is kept."""
 
-    __slots__ = ("_master",)
+    __slots__ = ("_clock", "_keyring", "_master")
 
-    def __init__(self, master_key: SecretStr | None) -> None:
-        """Know the master key; `None` lets in whoever is on this machine, and no web page there."""
-        self._master = None if master_key is None else _digest(master_key.get_secret_value())
+    def __init__(
+        self,
+        master_key: SecretStr | None,
+        keyring: Keyring | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            master_key: Its holder may do everything.  Without it, and without keys in the
+                configuration, whoever is on this machine is let in, and no web page there.
+            keyring: The other keys; `None` if there are none.
+            clock: Seconds since 1970.
+        """
+        self._master = None if master_key is None else digest_of(master_key.get_secret_value())
+        self._keyring = keyring
+        self._clock = clock
 
     def is_ours(self, header: tuple[bytes, bytes]) -> bool:
-        """Tell whether a header, whatever its name, holds a key of this proxy's."""
-        if self._master is None:
-            return False
-        return hmac.compare_digest(_digest(_value(header)), self._master)
+        """Tell whether a header, whatever its name, holds a key of this proxy's that is in use."""
+        digest = digest_of(_value(header))
+        if self._master is not None and hmac.compare_digest(digest, self._master):
+            return True
+        return self._keyring is not None and self._keyring.find(digest) is not None
 
-    def authenticate(self, headers: Headers) -> Caller:
+    async def authenticate(self, headers: Headers) -> Caller:
         """Return who is calling.
 
         A key may come as `Authorization: Bearer`, `x-api-key`, `api-key` or `x-litellm-api-key`;
         one that is ours is enough.  Comparing takes the same time whatever is presented.
 
         Raises:
-            UnauthorizedError: No key was presented, or none that is known.
-            ForbiddenError: There is no key to present, and the request names another host than
-                this machine, or comes from another host's page in a browser on it.
+            UnauthorizedError: No key was presented, or none that is known, or one that has ended.
+            ForbiddenError: The key is blocked.  Or there is no key to present, and the request
+                names another host than this machine, or comes from another host's page in a
+                browser on it.
+            UnavailableError: The database that may know the key is away.
         """
         presented = [header for header in headers if header[0] in _HEADERS and _holds_one(header)]
-        if self._master is None:
+        found: Key | None = None
+        is_master = False
+        others: list[tuple[bytes, bytes]] = []
+        for header in presented:
+            digest = digest_of(_value(header))
+            if self._master is not None and hmac.compare_digest(digest, self._master):
+                is_master = True
+            elif (key := await self._known(digest)) is not None:
+                found = found or key
+            elif header[0] not in _OURS_ALONE:
+                others.append(header)
+        if is_master:
+            return Caller(_MASTER, others, is_admin=True)
+        if found is not None:
+            self._check(found)
+            return Caller(found.sender, others)
+        if self._is_open:
             _stay_local(headers)
-            return Caller("local", [h for h in presented if h[0] not in _OURS_ALONE])
-        ours = [self.is_ours(header) for header in presented]
-        if not any(ours):
-            raise UnauthorizedError(_REFUSED if presented else _MISSING)
-        return Caller(
-            "master",
-            [
-                header
-                for header, own in zip(presented, ours, strict=True)
-                if not own and header[0] not in _OURS_ALONE
-            ],
-        )
+            return Caller(_LOCAL, others, is_admin=True)
+        raise UnauthorizedError(_REFUSED if presented else _MISSING)
+
+    @property
+    def _is_open(self) -> bool:
+        """Whether there is no key that everybody would have to present."""
+        return self._master is None and not (self._keyring and self._keyring.is_configured)
+
+    async def _known(self, digest: bytes) -> Key | None:
+        if self._keyring is None:
+            return None
+        try:
+            return self._keyring.find(digest) or await self._keyring.load(digest)
+        except StoreError as error:
+            if self._is_open:
+                return None
+            raise UnavailableError(_AWAY) from error
+
+    def _check(self, key: Key) -> None:
+        if key.expires is not None and key.expires.timestamp() <= self._clock():
+            ended = f"{key.expires:%Y-%m-%d %H:%M} UTC"
+            raise UnauthorizedError(
+                f"The key {key.name!r} ended on {ended}. Ask for a new one, or have it prolonged "
+                f"(`llmroute keys update {key.name} --expires …`)."
+            )
+        if key.blocked:
+            raise ForbiddenError(f"The key {key.name!r} is blocked. {_ASK}")
+        if key.team is not None and key.team.blocked:
+            raise ForbiddenError(f"The team {key.team.name!r} of this key is blocked. {_ASK}")
 
 
 def _stay_local(headers: Headers) -> None:
@@ -109,9 +171,15 @@ _MISSING = (
     "No key was sent to this llmroute proxy. Send its master key as `Authorization: Bearer KEY` or "
     "`x-api-key: KEY` (for Claude Code: set ANTHROPIC_AUTH_TOKEN)."
 )
+_ASK = "Ask whoever runs this llmroute proxy."
+_AWAY = (
+    "The database that knows this llmroute proxy's keys does not answer, and this key was not used "
+    "here of late. Try again in a moment."
+)
 _REFUSED = (
-    "The key that was sent is not one of this llmroute proxy's. Send its master key as "
-    "`Authorization: Bearer KEY` or `x-api-key: KEY` (for Claude Code: set ANTHROPIC_AUTH_TOKEN)."
+    "The key that was sent is not one of this llmroute proxy's. Send its master key, or one that "
+    "`llmroute keys create` made, as `Authorization: Bearer KEY` or `x-api-key: KEY` (for Claude "
+    "Code: set ANTHROPIC_AUTH_TOKEN)."
 )
 
 
@@ -126,7 +194,3 @@ def _value(header: tuple[bytes, bytes]) -> bytes:
     if value[:7].lower() == b"bearer ":
         return value[7:].strip()
     return value
-
-
-def _digest(key: str | bytes) -> bytes:
-    return hashlib.sha256(key.encode() if isinstance(key, str) else key).digest()

@@ -313,8 +313,11 @@ class Directory:
 
     # What has become of them
 
-    async def changes(self, since: int) -> Changes:
-        """Return which keys have changed after a revision, their team's changes included."""
+    def changes(self, since: int) -> Changes:
+        """Return which keys have changed after a revision, their team's changes included.
+
+        It waits for the database, so it is for a thread.
+        """
 
         def work(connection: Connection) -> Changes:
             revision = connection.scalar(select(changes.c.revision)) or 0
@@ -326,7 +329,7 @@ class Directory:
             )
             return Changes(revision, frozenset(found))
 
-        return await self._database.read(work)
+        return self._database.read_now(work)
 
     async def audit(self, *, limit: int = 100, subject: str | None = None) -> list[Change]:
         """Return the latest changes, the last one first."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -10,11 +9,8 @@ from typing import Final
 
 from llmroute.accounts.directory import Directory, Found
 from llmroute.accounts.model import Key
-from llmroute.errors import StoreError
 
 __all__ = ["Keyring"]
-
-_log = logging.getLogger("llmroute")
 
 # How long a key that nobody knows stays unknown without the database being asked again, and how
 # many are remembered: whoever tries keys out must not keep it busy.
@@ -27,7 +23,7 @@ class Keyring:
     """Keys by the digest of what a client presents.
 
     The keys of the configuration are known from the start.  One of the database is read when it is
-    first presented, and kept until it changes, which `refresh()` finds out.
+    first presented, and kept until it changes, which `work()` finds out.
 
     Args:
         configured: The keys of the configuration, by digest.
@@ -49,6 +45,11 @@ class Keyring:
         self._digests: dict[str, set[bytes]] = {}
         self._unknown: OrderedDict[bytes, float] = OrderedDict()
         self._revision = 0
+
+    @property
+    def is_configured(self) -> bool:
+        """Whether the configuration has keys."""
+        return bool(self._configured)
 
     def find(self, digest: bytes) -> Key | None:
         """Return a key if it is known by now."""
@@ -86,11 +87,19 @@ class Keyring:
             oldest, (key, _) = self._known.popitem(last=False)
             self._digests[key.id].discard(oldest)
 
-    async def refresh(self) -> None:
-        """Forget the keys that have changed since the last time, here or in another process."""
+    def configure(self, configured: Mapping[bytes, Key]) -> None:
+        """Know the keys of another configuration from now on, and those of this one no more."""
+        self._configured = configured
+
+    def work(self) -> None:
+        """Forget the keys that have changed since the last time, here or in another process.
+
+        Raises:
+            StoreError: The database cannot be had; those that are known stay as they are.
+        """
         if self._directory is None:
             return
-        changes = await self._directory.changes(self._revision)
+        changes = self._directory.changes(self._revision)
         if changes.revision == self._revision:
             return
         self._revision = changes.revision
@@ -98,16 +107,3 @@ class Keyring:
         for key in changes.ids:
             for digest in self._digests.pop(key, ()):
                 self._known.pop(digest, None)
-
-    async def watch(self, sleep: Callable[[float], object], interval: float = 1.0) -> None:
-        """Refresh again and again; a database that is away is asked again later."""
-        is_away = False
-        while True:
-            try:
-                await self.refresh()
-                is_away = False
-            except StoreError as error:
-                if not is_away:
-                    _log.warning("keys: %s; those that are known stay as they are", error)
-                is_away = True
-            await sleep(interval)  # type: ignore[misc]

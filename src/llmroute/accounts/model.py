@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any, Final, Literal, TypeAlias
 
+from llmroute.messages.call import Sender
+
 __all__ = ["EVER", "Budget", "Key", "Limits", "Period", "Team", "window_of"]
 
 Period: TypeAlias = Literal["day", "week", "month", "total"]
@@ -93,6 +95,13 @@ class Key:
     created: datetime | None = None
     created_by: str = ""
     metadata: dict[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def sender(self) -> Sender:
+        """Who makes a call with it, as the records name them."""
+        team = self.team
+        tags = tuple(dict.fromkeys((*self.tags, *(team.tags if team else ()))))
+        return Sender(self.name, self.owner, team.name if team else "", tags, self)
 
     def may_ask_for(self, alias: str) -> bool:
         """Tell whether the key, and its team, may ask for an alias."""

@@ -12,8 +12,11 @@ import time
 from collections.abc import Coroutine
 from typing import Any, NamedTuple, Self
 
+import anyio.to_thread
+
 from llmroute.accounts.caller import Keys
 from llmroute.asgi import bedrock, deployments, models, render
+from llmroute.asgi.admin import admin_page
 from llmroute.asgi.client import ClientGoneError, ClientStream, Receive, Send, Watch
 from llmroute.asgi.door import Door
 from llmroute.asgi.doors import door_of, is_messages_path
@@ -22,6 +25,7 @@ from llmroute.asgi.openai_responses import NOTHING_STORED, STORED
 from llmroute.asgi.passthrough import PassThrough
 from llmroute.config import Config, Server
 from llmroute.errors import RequestError, RequestTooLargeError, UnreachableError, UpstreamError
+from llmroute.ledger import Ledger
 from llmroute.observe import Metrics, Record
 from llmroute.router import Answer, Router
 from llmroute.wire.headers import Headers, first
@@ -53,9 +57,9 @@ class _Served(NamedTuple):
     pass_through: PassThrough
 
     @classmethod
-    def of(cls, router: Router) -> Self:
+    def of(cls, router: Router, ledger: Ledger | None) -> Self:
         settings = router.config.server
-        keys = Keys(settings.master_key)
+        keys = Keys(settings.master_key, None if ledger is None else ledger.keyring)
         return cls(router, settings, keys, PassThrough(router, keys))
 
 
@@ -69,9 +73,19 @@ class Proxy:
     first: with an error in the format of its door, after which a client tries again.
     """
 
-    def __init__(self, router: Router, *, metrics: bool = True) -> None:
-        """Prepare to serve; `metrics` adds an observer to the router, for `/metrics`."""
-        self._served = _Served.of(router)
+    def __init__(
+        self, router: Router, *, ledger: Ledger | None = None, metrics: bool = True
+    ) -> None:
+        """Prepare to serve.
+
+        Args:
+            router: Makes the calls.
+            ledger: Knows the keys beside the master key, and keeps what was used; the router's own
+                `admission`.  It is closed with the proxy.
+            metrics: Add an observer to the router, for `/metrics`.
+        """
+        self._ledger = ledger
+        self._served = _Served.of(router, ledger)
         self._draining = False
         self._metrics = Metrics() if metrics else None
         if self._metrics is not None:
@@ -84,7 +98,9 @@ class Proxy:
         deployments go over to the new router, so there is nothing to close. Where it listens is
         the server's business and stays.
         """
-        self._served = _Served.of(self._served.router.reconfigured(config))
+        if self._ledger is not None:
+            self._ledger.reconfigure(config)
+        self._served = _Served.of(self._served.router.reconfigured(config), self._ledger)
 
     def drain(self) -> None:
         """Tell load balancers from now on to go elsewhere: `/health/readiness` answers 503."""
@@ -109,6 +125,8 @@ class Proxy:
         while (message := await receive())["type"] != "lifespan.shutdown":
             await send({"type": message["type"] + ".complete"})
         await self._served.router.aclose()
+        if self._ledger is not None:
+            await anyio.to_thread.run_sync(self._ledger.close)
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _other(
@@ -125,14 +143,19 @@ class Proxy:
             elif path in _HEALTH:
                 rendered = render.plain(200, _HEALTH[path])
             else:
-                caller = served.keys.authenticate(scope["headers"])
+                caller = await served.keys.authenticate(scope["headers"])
                 if path.startswith("/anthropic/") and not is_messages_path(path):
                     await served.pass_through(scope, receive, send, caller)
                     return
                 router = served.router
-                rendered = await (
+                managed = self._ledger and await admin_page(
+                    self._ledger, router, caller, scope, receive
+                )
+                rendered = managed or await (
                     bedrock.page(router, scope) if amazons else self._page(router, scope)
                 )
+        except ClientGoneError:
+            return
         except (RequestError, UpstreamError) as error:
             if amazons:
                 rendered = bedrock.failure(error)
@@ -168,8 +191,8 @@ async def _through(
     router, settings, keys, pass_through = served
     record = Record(at=time.time(), endpoint=door.endpoint, outcome="refused")
     try:
-        caller = keys.authenticate(headers)
-        record.key = caller.key
+        caller = await keys.authenticate(headers)
+        record.name(caller.sender)
         body = await _read_body(receive, headers, settings.max_body_bytes)
         call = door.call(body, scope, caller)
     except RequestError as error:

@@ -152,9 +152,12 @@ def call_of(
         body,
         model,
         endpoint=endpoint,
-        key=caller.key,
+        sender=caller.sender,
         session=named.get(b"x-claude-code-session-id", b"").decode("latin-1"),
         agent=named.get(b"x-claude-code-agent-id", b"").decode("latin-1"),
+        parent=named.get(b"x-claude-code-parent-agent-id", b"").decode("latin-1"),
+        kind=named.get(b"x-claude-code-request-class", b"").decode("latin-1"),
+        client=named.get(b"user-agent", b"").decode("latin-1"),
         timeout=_timeout(named),
         **rest,
     )

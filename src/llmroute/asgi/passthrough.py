@@ -91,9 +91,9 @@ class PassThrough:
         record = Record(
             at=time.time(),
             endpoint=f"{scope['method']} /anthropic{path.partition('?')[0]}",
-            key=caller.key,
             deployment=self.deployment,
         )
+        record.name(caller.sender)
         body = _RequestBody(receive, scope["headers"])
         try:
             with Watch(body.after):

@@ -102,9 +102,13 @@ def not_allowed(methods: str) -> Rendered:
 
 
 def refusal(error: RequestError) -> Rendered:
-    """Answer a request that no retry mends: Claude Code would repeat a 401 for three minutes."""
+    """Answer a request that cannot be done.
+
+    Where no retry mends it, that is said: Claude Code would repeat a 401 for three minutes.
+    """
+    final = [_FINAL] if error.is_final else []
     body = error_body(error.type, str(error))
-    return Rendered(error.status, [_JSON, _FINAL], body)
+    return Rendered(error.status, [_JSON, *final, *error.headers], body)
 
 
 def failure(error: RequestError | UpstreamError) -> Rendered:

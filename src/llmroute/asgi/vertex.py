@@ -9,6 +9,8 @@ import re
 from typing import Any
 from urllib.parse import unquote
 
+import msgspec
+
 from llmroute.accounts.caller import Caller
 from llmroute.asgi import render
 from llmroute.asgi.door import call_of, model_of, raw_path, translated
@@ -81,4 +83,4 @@ class VertexDoor(MessagesDoor):
             return render.failure(error)
         status = _STATUSES.get(error.status, "UNKNOWN")
         body = {"error": {"code": error.status, "message": str(error), "status": status}}
-        return render.final(error.status, body)
+        return render.refusal(error)._replace(body=msgspec.json.encode(body))

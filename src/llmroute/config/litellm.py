@@ -26,7 +26,8 @@ from llmroute.config.litellm_model import (
 )
 from llmroute.config.litellm_policy import policy
 from llmroute.config.litellm_store import store
-from llmroute.config.model import Alias, Config, Server, Settings
+from llmroute.config.model import Alias, Config, Server
+from llmroute.config.settings import Settings
 from llmroute.config.validation import meant, names, section, validated
 
 __all__ = ["read"]

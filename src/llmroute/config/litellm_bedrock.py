@@ -10,7 +10,7 @@ from pydantic import Field, SecretStr
 from llmroute.config import aws
 from llmroute.config.document import Path
 from llmroute.config.litellm_cloud import Cloud, Given, Taken
-from llmroute.config.model import Settings
+from llmroute.config.settings import Settings
 from llmroute.providers.bedrock import BedrockDeployment
 from llmroute.translate.converse_model import ConverseModel
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from pydantic import SecretStr
 
 from llmroute.config.document import Document, Path
-from llmroute.config.model import Settings
+from llmroute.config.settings import Settings
 from llmroute.providers import Deployment
 
 __all__ = ["Cloud", "Given", "Taken", "either"]

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from llmroute.config import azure
 from llmroute.config.litellm_cloud import Cloud, Given, Taken
-from llmroute.config.model import Settings
+from llmroute.config.settings import Settings
 from llmroute.providers.foundry import FoundryDeployment
 
 __all__ = ["FOUNDRY", "FoundryParams", "credential"]

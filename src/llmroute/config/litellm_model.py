@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, SecretStr
 
-from llmroute.config.model import Settings
+from llmroute.config.settings import Settings
 from llmroute.routing.select import Strategy
 
 __all__ = [

@@ -13,8 +13,8 @@ from llmroute.config.environment import is_openai
 from llmroute.config.litellm_cloud import Cloud, Given, Taken
 from llmroute.config.litellm_foundry import FoundryParams, credential
 from llmroute.config.litellm_vertex import VERTEX, VertexParams
-from llmroute.config.model import Settings
 from llmroute.config.references import placeholder
+from llmroute.config.settings import Settings
 from llmroute.config.vendors import settled
 from llmroute.providers import PROVIDERS
 from llmroute.providers.azure_openai import AzureOpenAIDeployment

@@ -6,7 +6,7 @@ from typing import Any
 
 from llmroute.config import google
 from llmroute.config.litellm_cloud import Cloud, Given, Taken, either
-from llmroute.config.model import Settings
+from llmroute.config.settings import Settings
 from llmroute.providers.vertex import VertexDeployment
 
 __all__ = ["VERTEX", "VertexParams"]

@@ -8,9 +8,11 @@ from types import MappingProxyType
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 
+from llmroute.config.accounts import Accounts
 from llmroute.config.origin import Origin
+from llmroute.config.settings import Settings
 from llmroute.config.validation import meant
 from llmroute.errors import Problem, Remedy
 from llmroute.providers import Deployment
@@ -27,21 +29,11 @@ __all__ = [
     "Routing",
     "Safeguards",
     "Server",
-    "Settings",
     "Sharing",
 ]
 
 _POLICY = Policy()
 _STORES = ("redis", "rediss", "unix")
-
-
-class Settings(BaseModel):
-    """A block of settings.  An unknown one is an error, and no error quotes a value."""
-
-    # Deferred: a process pays for the models of the dialect that it reads, and not at import.
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True
-    )
 
 
 def _store_address(value: SecretStr) -> SecretStr:
@@ -205,6 +197,10 @@ class Sharing(Settings):
     out, each process knows its own."""
     store_prefix: str = Field("llmroute:", min_length=1)
     """How the names of what is kept there begin."""
+    database: SecretStr | None = None
+    """Where keys, budgets and usage are kept: `sqlite:////absolute/path`, `postgresql://…`, or
+    `none` to keep them no longer than the process lives.  Left out, `llmroute serve` keeps them in
+    `llmroute.db` in its data directory, and Python code nowhere."""
 
 
 class Server(Settings):
@@ -262,6 +258,9 @@ class Config:
         origins: Where each deployment stands, and each of its settings.
         store: The address of what several proxies share; `None` where each knows its own.
         store_prefix: How the names of what is kept there begin.
+        database: Where keys, budgets and usage are kept; `none` for in memory, `None` if the file
+            does not say.
+        accounts: Keys, teams, limits and budgets of the file.
         warnings: What is not as the file says, and does no harm.
         found: What was found in the environment, a line each, where there is no file.
         source: The file, or `<dict>` or `<environment>`.
@@ -277,6 +276,8 @@ class Config:
     origins: Mapping[str, Origin] = field(default_factory=_nothing)
     store: SecretStr | None = None
     store_prefix: str = "llmroute:"
+    database: SecretStr | None = None
+    accounts: Accounts = field(default_factory=Accounts)
     warnings: tuple[Problem, ...] = ()
     found: tuple[str, ...] = ()
     source: str = "<dict>"

@@ -46,6 +46,10 @@ class Database:
         """
         return await self.write(migrate)
 
+    def upgrade_now(self) -> bool:
+        """Do so in a thread that may wait."""
+        return self.write_now(migrate)
+
     def _opened(self) -> Engines:
         """Return what gives connections; the driver is imported here, in a thread."""
         with self._opening:

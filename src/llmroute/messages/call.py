@@ -3,17 +3,41 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from llmroute.wire.envelope import Envelope
 from llmroute.wire.headers import Headers
 
-__all__ = ["Call", "Endpoint", "Format", "Spoken"]
+__all__ = ["NOBODY", "Call", "Endpoint", "Format", "Sender", "Spoken"]
 
 Endpoint = Literal["messages", "count_tokens"]
 Format = Literal["messages", "chat", "responses"]
 """A format of requests and answers: Anthropic's Messages, or OpenAI's Chat Completions and
 Responses."""
+
+
+class Sender(NamedTuple):
+    """Who makes a call, as the records name them.
+
+    Attributes:
+        key: The name of the key that was presented; `local` where the proxy has none, empty in
+            process.
+        owner: Whose key it is, or whom a gateway in front named; an e-mail address, say.
+        team: The name of the key's team.
+        tags: What the key and its team are marked with.
+        account: The key itself, for those above who know keys; `None` for the master key, and in
+            process.
+    """
+
+    key: str = ""
+    owner: str = ""
+    team: str = ""
+    tags: tuple[str, ...] = ()
+    account: object = None
+
+
+NOBODY = Sender()
+"""The sender of a call in process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +70,12 @@ class Call:
         headers: What of the caller's headers an Anthropic-format upstream gets to see.
         client_auth: The caller's own credential headers, for deployments that forward them; never
             a key of ours.
-        key: The name of the key that was presented; empty in process.
+        sender: Who makes it.
         session: Claude Code's session id, if there is one.
         agent: Claude Code's agent id, on a subagent's requests.
+        parent: The id of the agent that started this one, where that is a subagent itself.
+        kind: The class of request that Claude Code names: `main`, `subagent`, `compaction`, …
+        client: What the caller calls itself, `claude-cli/2.1.330` say.
         without: Betas and places that the deployment has refused, and that are left out.
         timeout: Seconds the caller will wait for the answer to begin, and then for each pause in
             it; `None` for the deployment's own.
@@ -65,9 +92,12 @@ class Call:
     query: str = ""
     headers: Headers = ()
     client_auth: Headers = ()
-    key: str = ""
+    sender: Sender = NOBODY
     session: str = ""
     agent: str = ""
+    parent: str = ""
+    kind: str = ""
+    client: str = ""
     without: frozenset[str] = frozenset()
     timeout: float | None = None
     spoken: Spoken | None = None

@@ -29,6 +29,16 @@ class Usage:
     cache_creation_input_tokens: int = 0
     data: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def counts(self) -> tuple[int, int, int, int]:
+        """The tokens: input, output, read from the cache, written to it."""
+        return (
+            self.input_tokens,
+            self.output_tokens,
+            self.cache_read_input_tokens,
+            self.cache_creation_input_tokens,
+        )
+
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> Usage:
         """Read a `usage` object; what is missing or null counts as 0."""

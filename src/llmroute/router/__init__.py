@@ -21,6 +21,7 @@ from llmroute.messages.message import Message
 from llmroute.observe import Observer, Record
 from llmroute.providers import PROVIDERS
 from llmroute.providers.anthropic import AnthropicDeployment
+from llmroute.router.admission import Admission, Grant
 from llmroute.router.answer import Answer, Head
 from llmroute.router.course import Means
 from llmroute.router.dispatch import Dispatcher
@@ -33,7 +34,16 @@ from llmroute.transport import Body, Reply, Transport
 from llmroute.wire.envelope import MALFORMED, Envelope
 from llmroute.wire.headers import Headers
 
-__all__ = ["Answer", "DeploymentState", "Explanation", "Head", "MessageStream", "Router"]
+__all__ = [
+    "Admission",
+    "Answer",
+    "DeploymentState",
+    "Explanation",
+    "Grant",
+    "Head",
+    "MessageStream",
+    "Router",
+]
 
 # Retries of one deployment where the policy names no number: if it is the only one, and if there
 # are others. Python code does not retry by itself, so as many as the Anthropic SDK makes.
@@ -82,6 +92,7 @@ class Router:
         wall_clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
         draw: Callable[[], float] = random.random,
+        admission: Admission | None = None,
     ) -> None:
         """Prepare; nothing is opened before the first call.
 
@@ -96,6 +107,7 @@ class Router:
             wall_clock: Seconds since 1970, for records and for what proxies share.
             sleep: Waits between attempts.
             draw: A number in [0, 1), for drawing deployments and for jitter.
+            admission: Says which calls may be made: keys, limits, budgets.
 
         Raises:
             ConfigError: The configuration's store cannot be opened.
@@ -112,6 +124,7 @@ class Router:
             wall_clock=wall_clock,
             sleep=sleep,
             draw=draw,
+            admission=admission,
         )
         self._dispatcher = Dispatcher(self._means, self.note, self.pass_through)
 

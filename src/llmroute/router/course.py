@@ -24,6 +24,7 @@ from llmroute.messages.call import Call
 from llmroute.messages.thinking import messages_of, refuses_thinking, without_thinking
 from llmroute.messages.usage import Usage
 from llmroute.observe import Attempt, Outcome, Record
+from llmroute.router.admission import Admission
 from llmroute.router.answer import Answer, Settle
 from llmroute.router.attempt import Target, Terms
 from llmroute.router.health import Health
@@ -53,6 +54,7 @@ class Means(NamedTuple):
     wall_clock: Callable[[], float]
     sleep: Callable[[float], Awaitable[None]]
     draw: Callable[[], float]
+    admission: Admission | None = None
 
 
 class House(NamedTuple):

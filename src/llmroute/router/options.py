@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypedDict
 
 from llmroute.observe import Observer
+from llmroute.router.admission import Admission
 from llmroute.stores import Counters
 from llmroute.transport import Transport
 
@@ -22,3 +23,4 @@ class Options(TypedDict, total=False):
     wall_clock: Callable[[], float]
     sleep: Callable[[float], Awaitable[None]]
     draw: Callable[[], float]
+    admission: Admission | None

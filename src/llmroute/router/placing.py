@@ -178,7 +178,7 @@ class Placing:
             return ""
         key = session_key(call)
         # Nobody moves the conversations of another key, whatever session it names.
-        return f"pin:{call.key}:{call.model[:_LONGEST]}:{key}" if key else ""
+        return f"pin:{call.sender.key}:{call.model[:_LONGEST]}:{key}" if key else ""
 
     def _order(self, group: Group, view: View) -> dict[str, Leg]:
         """Return the group's legs, by deployment, but for those at their limit."""
@@ -215,7 +215,10 @@ class Placing:
         return found is not None and found.cooling(now)
 
     def tariff(self, leg: Leg) -> Tariff | None:
-        """Return what a model costs at a deployment; `None` if nobody knows."""
+        """Return what a model costs at a deployment; `None` if nobody knows.
+
+        The first call may read a price list, which takes a third of a second: `pricing.load()`.
+        """
         if leg not in self._tariffs:
             settings = self._config.deployments[leg.deployment]
             if len(self._tariffs) >= _MOST_TARIFFS:

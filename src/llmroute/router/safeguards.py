@@ -194,7 +194,7 @@ class _Review:
             Envelope.of(request),
             alias,
             client_auth=call.client_auth,
-            key=call.key,
+            sender=call.sender,
             session=call.session,
             agent=AGENT,
         )

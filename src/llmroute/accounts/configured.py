@@ -1,0 +1,68 @@
+"""The keys that stand in the configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from llmroute.accounts.model import Budget, Key, Limits, Team
+from llmroute.accounts.secrets import digest_of
+from llmroute.config.accounts import Accounts, BudgetSettings, LimitSettings
+
+__all__ = ["configured_budgets", "configured_keys"]
+
+_MICROS = 1_000_000
+
+
+def configured_keys(accounts: Accounts) -> dict[bytes, Key]:
+    """Return the keys of a configuration by digest, each with its team."""
+    teams = {
+        name: Team(
+            id=f"config:{name}",
+            name=name,
+            aliases=team.aliases,
+            tags=team.tags,
+            limits=_limits(team.limits),
+            budgets=configured_budgets("team", name, team.budgets),
+            blocked=team.blocked,
+        )
+        for name, team in accounts.teams.items()
+    }
+    keys = {}
+    for name, key in accounts.keys.items():
+        secret = key.key and key.key.get_secret_value()
+        digest = digest_of(secret) if secret else bytes.fromhex(key.sha256 or "")
+        keys[digest] = Key(
+            id=f"config:{name}",
+            name=name,
+            aliases=key.aliases,
+            owner=key.owner,
+            tags=key.tags,
+            limits=_limits(key.limits),
+            budgets=configured_budgets("key", name, key.budgets),
+            team=teams[key.team] if key.team else None,
+            trusted=key.trusted,
+            blocked=key.blocked,
+            expires=key.expires,
+            created_by="config",
+        )
+    return keys
+
+
+def configured_budgets(
+    kind: str, name: str, budgets: Iterable[BudgetSettings]
+) -> tuple[Budget, ...]:
+    """Return budgets of a configuration; what they are known by stays the same over restarts."""
+    return tuple(
+        Budget(
+            id=f"config:{kind}:{name}:{budget.period}:{budget.alias}"[:64],
+            amount=round(budget.amount * _MICROS),
+            period=budget.period,
+            alias=budget.alias,
+            message=budget.message,
+        )
+        for budget in budgets
+    )
+
+
+def _limits(settings: LimitSettings) -> Limits:
+    return Limits(settings.requests_per_minute, settings.tokens_per_minute, settings.parallel)
