@@ -207,6 +207,7 @@ def _row(values: Values, unit: str, meaning: str) -> dict[str, Any]:
     row: dict[str, Any] = {name: _rounded(value) for name, value in values.items()}
     row["of_nginx"] = _ratio(ours, values.get("nginx"))
     row["vs_direct"] = _ratio(ours, values.get("direct"))
+    row["of_bare"] = _ratio(ours, values.get("llmroute-bare"))
     return {**row, "unit": unit, "meaning": meaning}
 
 

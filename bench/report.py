@@ -16,17 +16,17 @@ __all__ = ["main", "table"]
 
 _ROOT = Path(__file__).parents[1]
 _BEGIN, _END = "<!-- figures: begin -->\n", "<!-- figures: end -->"
-_NOT_TARGETS = {"unit", "meaning", "of_nginx", "vs_direct"}
+_NOT_TARGETS = {"unit", "meaning", "of_nginx", "of_bare", "vs_direct"}
 
 
 def table(results: Mapping[str, Any]) -> str:
     """The figures in Markdown, one a line."""
     figures: Mapping[str, Mapping[str, Any]] = results["figures"]
     targets = [name for name in next(iter(figures.values())) if name not in _NOT_TARGETS]
-    columns = ["figure", "unit", *targets, "of nginx", "meaning"]
-    lines = [_line(columns), _line(["---", "---", *["--:"] * len(targets), "--:", "---"])]
+    columns = ["figure", "unit", *targets, "of nginx", "of bare", "meaning"]
+    lines = [_line(columns), _line(["---", "---", *["--:"] * len(targets), "--:", "--:", "---"])]
     for key, row in figures.items():
-        values = [_number(row[name]) for name in [*targets, "of_nginx"]]
+        values = [_number(row.get(name)) for name in [*targets, "of_nginx", "of_bare"]]
         lines.append(_line([f"`{key}`", row["unit"], *values, row["meaning"]]))
     return "\n".join(lines) + "\n"
 

@@ -24,7 +24,7 @@ from bench import nginx, report
 from bench.figures import MEASURED_ONCE, Values, tabulate
 from bench.process import Cores, Process, run_pinned
 from bench.profiles import PROFILES, Observation, observe, write_bodies
-from bench.targets import Target, TargetError, environ, gateway, proxy
+from bench.targets import Target, TargetError, environ, gateway, proxy, virtual_key
 
 __all__ = ["main"]
 
@@ -32,7 +32,10 @@ _ROOT = Path(__file__).parents[1]
 _LATEST = _ROOT / "bench/results/latest.json"
 _QUICK = _ROOT / "bench/results/quick.json"  # not in the repository: one round says little
 _SERVE = "llmroute serve --config {config} --host 127.0.0.1 --port {port}"
-_LIMIT = 900
+# A key of the database with a budget; and the master key, no record kept.
+_KEY = "llmroute keys create bench --config {config} --quiet --budget 1000000/month"
+_BARE = {"database_url": "none", "disable_spend_logs": "true"}
+_LIMIT = 1200
 """Seconds after which a run ends, whatever it is waiting for."""
 
 
@@ -179,9 +182,12 @@ def _add_targets(run: _Run, others: Sequence[str]) -> None:
         run.add(proxy(binary, run.upstream_port, run.folder))
     else:
         run.note("No figures of nginx: none is installed, and none could be downloaded.")
-    for entry in (f"llmroute={_SERVE}", *others):
+    port, folder = run.upstream_port, run.folder
+    run.add(gateway("llmroute", _SERVE, port, folder, key=virtual_key(_KEY, port, folder)))
+    run.add(gateway("llmroute-bare", _SERVE, port, folder, settings=_BARE))
+    for entry in others:
         name, _, command = entry.partition("=")
-        run.add(gateway(name, command, run.upstream_port, run.folder))
+        run.add(gateway(name, command, port, folder))
 
 
 def _parser() -> argparse.ArgumentParser:

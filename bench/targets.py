@@ -6,6 +6,7 @@ import http.client
 import os
 import shlex
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,16 @@ from bench.bodies import question
 from bench.process import Process
 from bench.upstream import BURST_DELTAS
 
-__all__ = ["ANSWERS", "Target", "TargetError", "alias", "environ", "gateway", "proxy"]
+__all__ = [
+    "ANSWERS",
+    "Target",
+    "TargetError",
+    "alias",
+    "environ",
+    "gateway",
+    "proxy",
+    "virtual_key",
+]
 
 ANSWERS = ("whole", "short", "burst", "paced")
 MASTER_KEY = "sk-bench-master"
@@ -38,12 +48,14 @@ class Target:
         command: How it is started; empty for the upstream itself.
         gateway: Whether it resolves an alias and checks a key.  One that does not is told the
             answer by the path, as the upstream is.
+        key: What is presented to it.
     """
 
     name: str
     port: int
     command: Sequence[str] = ()
     gateway: bool = False
+    key: str = MASTER_KEY
 
     def start(self, core: int, folder: Path) -> tuple[Process, float]:
         """The running program, and the seconds it took to answer its first request.
@@ -84,7 +96,7 @@ class Target:
         body = question(alias(answer), stream=answer != "whole")
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         try:
-            connection.request("POST", self._path(answer), body, _fields())
+            connection.request("POST", self._path(answer), body, _fields(self.key))
             response = connection.getresponse()
             return response.status, response.read()
         except http.client.HTTPException as error:
@@ -94,7 +106,11 @@ class Target:
 
     def request_head(self, answer: str, body_bytes: int) -> str:
         """The head of a request with a body of that length, as Claude Code writes it."""
-        fields = {"Host": f"127.0.0.1:{self.port}", **_fields(), "Content-Length": str(body_bytes)}
+        fields = {
+            "Host": f"127.0.0.1:{self.port}",
+            **_fields(self.key),
+            "Content-Length": str(body_bytes),
+        }
         lines = [f"POST {self._path(answer)} HTTP/1.1"]
         lines += [f"{name}: {value}" for name, value in fields.items()]
         return "\r\n".join(lines) + "\r\n\r\n"
@@ -126,16 +142,55 @@ def proxy(binary: str, upstream_port: int, folder: Path) -> Target:
     return Target("nginx", port, command)
 
 
-def gateway(name: str, command: str, upstream_port: int, folder: Path) -> Target:
-    """A gateway that reads LiteLLM's dialect; `{config}` and `{port}` in `command` are replaced."""
+def gateway(
+    name: str,
+    command: str,
+    upstream_port: int,
+    folder: Path,
+    *,
+    settings: Mapping[str, str] | None = None,
+    key: str = MASTER_KEY,
+) -> Target:
+    """A gateway that reads LiteLLM's dialect.
+
+    Args:
+        name: Its column.
+        command: How it is started; `{config}` and `{port}` are replaced.
+        upstream_port: What it relays to.
+        folder: Where its files are.
+        settings: Of `general_settings`, besides the master key.
+        key: What is presented to it.
+    """
     port = _free_port()
-    file = folder / "config.yaml"
-    file.write_text(_configuration(upstream_port))
+    file = folder / f"{name}.yaml"
+    file.write_text(_configuration(upstream_port, settings or {}))
     filled = command.replace("{config}", shlex.quote(str(file))).replace("{port}", str(port))
-    return Target(name, port, shlex.split(filled), gateway=True)
+    return Target(name, port, shlex.split(filled), gateway=True, key=key)
 
 
-def _configuration(upstream_port: int) -> str:
+def virtual_key(command: str, upstream_port: int, folder: Path) -> str:
+    """Make a key with a budget that nobody reaches, and return it.
+
+    Args:
+        command: Makes one; `{config}` is replaced.
+        upstream_port: For the configuration.
+        folder: Where its files are.
+
+    Raises:
+        TargetError: It was not made.
+    """
+    file = folder / "keys.yaml"
+    file.write_text(_configuration(upstream_port, {}))
+    filled = shlex.split(command.replace("{config}", shlex.quote(str(file))))
+    made = subprocess.run(
+        filled, env=environ(folder), capture_output=True, text=True, timeout=60, check=False
+    )
+    if made.returncode:
+        raise TargetError(f"no key was made\n{made.stderr}")
+    return made.stdout.strip()
+
+
+def _configuration(upstream_port: int, settings: Mapping[str, str]) -> str:
     models = "".join(
         f"""
   - model_name: {alias(answer)}
@@ -145,13 +200,14 @@ def _configuration(upstream_port: int) -> str:
       api_key: sk-bench-upstream"""
         for answer in ANSWERS
     )
-    return f"model_list:{models}\ngeneral_settings:\n  master_key: {MASTER_KEY}\n"
+    general = "".join(f"  {name}: {value}\n" for name, value in settings.items())
+    return f"model_list:{models}\ngeneral_settings:\n  master_key: {MASTER_KEY}\n{general}"
 
 
-def _fields() -> Mapping[str, str]:
+def _fields(key: str) -> Mapping[str, str]:
     return {
         "Accept": "application/json",
-        "Authorization": f"Bearer {MASTER_KEY}",
+        "Authorization": f"Bearer {key}",
         "Content-Type": "application/json",
         "User-Agent": "claude-cli/2.1.330 (external, cli)",
         "X-Claude-Code-Session-Id": "7f1c5f3e-5b1c-4c39-9a53-0d9c7f1b2a10",

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 
 # What a developer's shell may hold and llmroute, a vendor's SDK or an HTTP client would read.
 AMBIENT = re.compile(
-    r"(ANTHROPIC|AWS|AZURE|CLAUDE|GEMINI|GOOGLE|LITELLM|LLMROUTE|OPENAI|VERTEX)_.*|.*_PROXY",
+    r"(ANTHROPIC|AWS|AZURE|CLAUDE|GEMINI|GOOGLE|LITELLM|LLMROUTE|OPENAI|OTEL|VERTEX)_.*|.*_PROXY",
     re.IGNORECASE,
 )
 

@@ -37,7 +37,8 @@ from llmroute.testing import FakeUpstream
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
-EXAMPLES = sorted(path for path in ROOT.glob("examples/**/*") if path.is_file())
+# Those below it are for other programs.
+EXAMPLES = sorted(path for path in ROOT.glob("examples/*") if path.is_file())
 
 PROXY_ADDRESS = re.compile(r"http://(?:127\.0\.0\.1|localhost):4000")
 KEY = "sk-example"
@@ -52,7 +53,10 @@ HEREDOC = re.compile(
 OTHERS = {"cd", "claude", "docker", "echo", "git", "kill", "source"}
 MODEL = "claude-sonnet-4-5-20250929"
 ANTHROPIC = {"provider": "anthropic", "model": MODEL, "api_key": UPSTREAM_KEY}
-NATIVE = {"deployments", "aliases", "routing", "server", "store", "store_prefix"}
+NATIVE = {
+    *("deployments", "aliases", "routing", "server", "store", "store_prefix", "database"),
+    *("keys", "teams", "budgets", "limits", "guards", "usage", "telemetry", "logs"),
+}
 LITELLM = {"litellm_settings", "router_settings", "general_settings", "environment_variables"}
 
 
@@ -125,9 +129,10 @@ class Reader:
         data = completed(data)
         secrets = re.findall(r"os\.environ/(\w+)|\$\{(\w+)\}", text)
         variables = {
-            name: self.upstream.url if name.endswith(("_BASE", "_URL")) else UPSTREAM_KEY
+            name: self.upstream.url if name.endswith(("_BASE", "_URL")) else f"sk-ant-{name}"
             for name in ("".join(pair) for pair in secrets)
         }
+        variables["DATABASE_URL"] = "postgresql://user:password@127.0.0.1/llmroute"
         config.load_dict(data, variables | dict(os.environ))
         if title := re.match(r"# (\S+\.ya?ml)\n", text):
             path = Path(title[1]).name
@@ -311,6 +316,7 @@ def serving(upstream: FakeUpstream, key: str) -> Iterator[str]:
             },
             "aliases": {"*": ["example"], MODEL: ["example"]},
             "server": {"master_key": key},
+            "database": "none",
         },
     )
     # Bound and listening before the server runs, so that no one need wait for it.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,10 +34,12 @@ from llmroute.providers.anthropic_compatible import AnthropicCompatibleDeploymen
 from llmroute.providers.bedrock import BedrockDeployment
 from llmroute.providers.openai_compatible import OpenAICompatibleDeployment
 from llmroute.router.reviewers import NOBODY, converses, judges
+from llmroute.router.tariffs import unpriced
 from llmroute.routing.aliases import Aliases
 from llmroute_cli import table
 from llmroute_cli.client_request import client_request
 from llmroute_cli.configuration import load, say
+from llmroute_cli.data import database_shown
 
 __all__ = ["check"]
 
@@ -57,8 +61,11 @@ def check(path: Path | None, *, live: bool) -> None:
         say(f"found {line}")
     typer.echo(f"OK: {config.source}")
     server = config.server
-    key = "a master key" if server.master_key else "no master key, so for this machine only"
+    key = _door(config)
     typer.echo(f"serves {server.host}:{server.port}, with {key}")
+    typer.echo(f"database: {database_shown(config, os.environ)}")
+    if accounts := _accounts(config):
+        typer.echo(accounts)
     typer.echo()
     rows = []
     for alias, settings in config.aliases.items():
@@ -69,6 +76,8 @@ def check(path: Path | None, *, live: bool) -> None:
             model = deployment.model or "(as asked)"
             rows.append((alias, name, _provider(deployment), model, where))
     table.show(("alias", "deployment", "provider", "model", "address"), rows)
+    for line in _unpriced(config):
+        typer.echo(line)
     for line in _auto_mode(config):
         typer.echo(line)
     if live:
@@ -87,6 +96,29 @@ def check(path: Path | None, *, live: bool) -> None:
             raise typer.Exit(1)
 
 
+def _door(config: Config) -> str:
+    if config.server.master_key is not None:
+        return "a master key"
+    if config.accounts.keys:
+        return "no master key, so for the keys of this file only"
+    return "no master key, so for this machine only"
+
+
+def _accounts(config: Config) -> str:
+    """Say how many keys, teams and budgets stand in the file; empty if there are none."""
+    keys, teams = config.accounts.keys.values(), config.accounts.teams.values()
+    budgets = [len(key.budgets) for key in keys] + [len(team.budgets) for team in teams]
+    counts = {
+        "key": len(keys),
+        "team": len(teams),
+        "budget": len(config.accounts.budgets) + sum(budgets),
+    }
+    words = [f"{count} {name}{'s' * (count != 1)}" for name, count in counts.items() if count]
+    blocked = [*(key.blocked for key in keys), *(team.blocked for team in teams)].count(True)
+    shut = f"; {blocked} blocked" if blocked else ""
+    return f"of this file: {', '.join(words)}{shut}" if words else ""
+
+
 def _provider(deployment: Deployment) -> str:
     """Return a provider's name as people know it: a vendor's, if it is one."""
     if isinstance(deployment, AnthropicCompatibleDeployment | OpenAICompatibleDeployment):
@@ -98,6 +130,20 @@ def _is_translated(deployment: Deployment, model: str) -> bool:
     if isinstance(deployment, BedrockDeployment):
         return converses(deployment, model)
     return deployment.provider in _TRANSLATED
+
+
+def _unpriced(config: Config) -> Iterator[str]:
+    """Say which deployments' prices nobody knows, and how to set them."""
+    found = unpriced(config, datetime.now(UTC).date())
+    if found:
+        yield ""
+        yield "prices: of these nobody knows the price, so that their cost is unknown:"
+        yield from (f"  {name}: {model}" for name, model in found.items())
+        yield (
+            "  `price: {input: 3, output: 15}` at the deployment sets it, in US dollars a million "
+            "tokens (0 for a model of your own), and `price: {base_model: …}` takes another's; in "
+            "LiteLLM's files, `input_cost_per_token`, `output_cost_per_token` or `base_model`"
+        )
 
 
 def _auto_mode(config: Config) -> Iterator[str]:

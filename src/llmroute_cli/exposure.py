@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import ipaddress
 
-from llmroute.config import Server
+from llmroute.config import Config
 
 __all__ = ["exposed"]
 
 
-def exposed(server: Server) -> str:
-    """Say what is wrong where other machines could use it without a key; `""` if they cannot."""
-    if server.master_key is not None or _is_loopback(server.host):
+def exposed(config: Config) -> str:
+    """Say what is wrong where other machines could use it without a key; `""` if they cannot.
+
+    Keys of the database guard nothing by themselves: they come and go while it serves.
+    """
+    server = config.server
+    if server.master_key is not None or config.accounts.keys or _is_loopback(server.host):
         return ""
     return (
         f"There is no master key, so everyone who reaches {server.host} could use your providers' "

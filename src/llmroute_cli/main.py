@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from llmroute_cli import accounts_commands, usage_cache
+from llmroute_cli.options import ConfigFile, proxy_extra
 
 __all__ = ["Log", "Shell", "app", "main"]
 
@@ -20,18 +20,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.add_typer(accounts_commands.keys)
+app.add_typer(accounts_commands.teams)
+app.add_typer(usage_cache.usage)
 
-ConfigFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--config",
-        "-c",
-        metavar="FILE",
-        help="The configuration, native or LiteLLM's. Left out: LLMROUTE_CONFIG or "
-        "CONFIG_FILE_PATH, else ./llmroute.yaml or ./config.yaml, else the provider keys in the "
-        "environment.",
-    ),
-]
 Url = Annotated[
     str | None,
     typer.Option(
@@ -120,7 +112,7 @@ def serve(
 
     SIGTERM and Ctrl-C drain: no new calls, running ones finish, for at most server.drain seconds.
     """
-    with _proxy_extra():
+    with proxy_extra():
         from llmroute_cli.serve import serve as command
     given = {"host": host, "port": port, "log": log.value if log else None}
     options = {name: value for name, value in given.items() if value is not None}
@@ -277,6 +269,75 @@ def status(
 
 
 @app.command()
+def pause(
+    subject: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="KEY|SESSION",
+            help="A key, by its name or id (`master` for the master key), or the id of a session, "
+            "which Claude Code's /status shows; left out, what is paused is listed.",
+        ),
+    ] = None,
+    config: ConfigFile = None,
+    length: Annotated[
+        str | None,
+        typer.Option(
+            "--for",
+            metavar="TIME",
+            help="For how long: 30m, 1h, 2d. Left out, until it is resumed.",
+        ),
+    ] = None,
+    reason: Annotated[
+        str, typer.Option(metavar="TEXT", help="What whoever is refused is told.")
+    ] = "",
+    url: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="Ask the proxy at this address, not the configuration's database."
+        ),
+    ] = None,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False,
+) -> None:
+    """Have a key or a session make no calls until it is resumed.
+
+    Every proxy with the same database refuses it within a second or two; answers that have begun
+    go on. Where the configuration says `database: none`, the running proxy is asked.
+    """
+    with proxy_extra():
+        from llmroute_cli.pause import pause as command
+        from llmroute_cli.pause import paused
+    if subject is None:
+        paused(config, url, as_json=as_json)
+    else:
+        command(config, url, subject, length, reason)
+
+
+@app.command()
+def resume(
+    subject: Annotated[
+        str,
+        typer.Argument(metavar="KEY|SESSION", help="What was paused, or stopped by a guard."),
+    ],
+    config: ConfigFile = None,
+    url: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="Ask the proxy at this address, not the configuration's database."
+        ),
+    ] = None,
+) -> None:
+    """Let a key or a session that was paused go on.
+
+    A session that a guard has stopped goes on as well: what it has spent until now counts no more
+    for the guards.
+    """
+    with proxy_extra():
+        from llmroute_cli.pause import resume as command
+    command(config, url, subject)
+
+
+@app.command()
 def env(
     config: ConfigFile = None,
     url: Url = None,
@@ -339,24 +400,9 @@ def demo(
     The model is a stand-in. One request goes through the proxy; then the proxy goes on serving,
     and what else to try is printed.
     """
-    with _proxy_extra():
+    with proxy_extra():
         from llmroute_cli.demo import demo as command
     command(port, once=once)
-
-
-@contextmanager
-def _proxy_extra() -> Iterator[None]:
-    """Say how to install what serving needs, if it is not there."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if error.name not in ("httptools", "uvicorn"):
-            raise
-        typer.echo(
-            f"Serving needs {error.name}, which is not installed: pip install 'llmroute[proxy]'",
-            err=True,
-        )
-        raise typer.Exit(2) from None
 
 
 def main() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import typer.main
 
+from llmroute.config.model import Sharing
 from llmroute.config.schema import cloud_schemas, json_schema
 from llmroute_cli.main import app
 from llmroute_cli.platforms_reference import platforms_reference
@@ -88,9 +89,22 @@ A command that takes `--config` finds the configuration by itself where it is le
 
 def cli_reference() -> str:
     """Return the page on the command line."""
-    commands = getattr(typer.main.get_command(app), "commands", {})
-    lines = [line for name, command in commands.items() for line in _command(name, command)]
+    lines = list(_commands("", typer.main.get_command(app)))
     return "\n".join([_CLI_INTRODUCTION, *lines]).rstrip() + "\n"
+
+
+def _commands(path: str, group: Any) -> Iterator[str]:
+    """Describe the commands of a group, and those of the groups in it."""
+    for name, command in getattr(group, "commands", {}).items():
+        if hasattr(command, "commands"):
+            if command.invoke_without_command:
+                yield from _command(f"{path}{name}", command)
+            else:
+                yield f"## `llmroute {path}{name}`\n"
+                yield f"{command.help}\n"
+            yield from _commands(f"{path}{name} ", command)
+        else:
+            yield from _command(f"{path}{name}", command)
 
 
 def _command(name: str, command: Any) -> Iterator[str]:
@@ -105,7 +119,8 @@ def _command(name: str, command: Any) -> Iterator[str]:
     yield "|---|---|---|"
     for option in command.params:
         if option.param_type_name == "option":
-            names = ", ".join(f"`{name}`" for name in option.opts)
+            words = (*option.opts, *option.secondary_opts)
+            names = ", ".join(f"`{name}`" for name in words)
             text = str(option.help or "").replace("|", "\\|")
             yield f"| {names} | {_value(option)} | {text} |"
     yield ""
@@ -156,6 +171,18 @@ def _native() -> Iterator[str]:
     yield "With the name of a vendor, as [Providers](providers.md) lists them, `provider` stands for one of the two above that are compatible, and the settings are those.\n"
     api = {"api": deployments[-1]["properties"]["api"]}
     yield from _table({"properties": api})
+    yield "### `deployments.NAME.price`\n"
+    yield "What the deployment costs, in place of what a price list says; [Cost](../concepts/prices.md) says how it is worked out."
+    yield "`tiers` is a list, and `batch`, `fast`, `flex` and `priority` are blocks, of the same prices of tokens.\n"
+    price = common["price"]
+    yield from _table(price)
+    yield "In `tiers`:\n"
+    yield from _table(
+        {
+            "properties": {"above": price["properties"]["tiers"]["items"]["properties"]["above"]},
+            "required": ["above"],
+        }
+    )
     yield "### `aliases.NAME`\n"
     yield "What callers may ask for: a name, or a pattern with one `*`."
     yield "The value is a deployment, a list of deployments in order of preference, or settings."
@@ -177,8 +204,43 @@ def _native() -> Iterator[str]:
     yield from _table(rule)
     yield "### `server`\n"
     yield from _table(top["server"])
+    yield from _accounts(top)
+    yield from _watching(top)
     yield "### At the top\n"
-    yield from _table({"properties": {name: top[name] for name in ("store", "store_prefix")}})
+    yield from _table({"properties": {name: top[name] for name in Sharing.model_fields}})
+
+
+def _watching(top: Mapping[str, Any]) -> Iterator[str]:
+    yield "### `telemetry`\n"
+    yield "What an OpenTelemetry collector is told of every call; [Watching](../guides/observability.md) says what that is.\n"
+    yield from _table(top["telemetry"])
+    yield "### `logs.bodies`\n"
+    yield "A file that requests and answers are written to: its path, or settings."
+    yield "Nothing of them is written anywhere else, and nothing at all where this is left out.\n"
+    yield from _table(top["logs"]["properties"]["bodies"]["anyOf"][-1])
+
+
+def _accounts(top: Mapping[str, Any]) -> Iterator[str]:
+    key, team = (top[name]["additionalProperties"] for name in ("keys", "teams"))
+    yield "### `keys.NAME`\n"
+    yield "A key that clients present beside the master key, under the name that records have for it; [Keys](../guides/keys.md) says how they are used."
+    yield "Keys that `llmroute keys create` makes stand in the database, and need no place here.\n"
+    yield from _table(key)
+    yield "### `teams.NAME`\n"
+    yield "People who share what they may.\n"
+    yield from _table(team)
+    yield "### `budgets[]`\n"
+    yield "What all calls together may spend, each in its window of time; under a key or a team the same settings hold for that.\n"
+    yield from _table(top["budgets"]["items"])
+    yield "### `limits`\n"
+    yield "How much all calls together may ask at a time; under a key or a team the same settings hold for that.\n"
+    yield from _table(top["limits"])
+    yield "### `guards`\n"
+    yield f"{top['guards']['description']}\n"
+    yield from _table(top["guards"])
+    yield "### `usage`\n"
+    yield f"{top['usage']['description']}\n"
+    yield from _table(top["usage"])
 
 
 def _litellm() -> Iterator[str]:

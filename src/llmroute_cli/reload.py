@@ -26,7 +26,7 @@ _TICKS = 10
 
 # What something was made of before the first request, and is not made of again.
 _FIXED_OF_SERVER = ("host", "port", "log")
-_FIXED = ("store", "store_prefix")
+_FIXED = ("store", "store_prefix", "database", "telemetry")
 
 
 class _File(NamedTuple):
@@ -117,7 +117,7 @@ class Source:
         self._reported = ""
         say_problems(loaded.warnings, "warning: ")
         config = self._fitted(loaded)
-        if open_door := exposed(config.server):
+        if open_door := exposed(config):
             say(f"{self._file}: {open_door}")
             say("what was served before is served still")
             return None

@@ -13,7 +13,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,9 @@ import llmroute
 from llmroute import Config, ConfigError, Router, pricing
 from llmroute.asgi import Proxy
 from llmroute.ledger import NO_DATABASE, Ledger
-from llmroute.observe import LineLog
+from llmroute.observe import LineLog, Observer
+from llmroute.observe.bodies import Bodies
+from llmroute.observe.telemetry import Telemetry
 from llmroute.transport.direct import DirectTransport
 from llmroute_cli.configuration import fail, find, key_variable, load, say, say_problems
 from llmroute_cli.connection import Connection
@@ -35,6 +37,7 @@ from llmroute_cli.exposure import exposed
 from llmroute_cli.hangup import heed_hangup
 from llmroute_cli.notices import log_warnings
 from llmroute_cli.reload import Source
+from llmroute_cli.telemetry import begun, bodies_of
 from llmroute_cli.workers import supervise
 
 __all__ = ["ProxyServer", "address", "heed_signals", "listen", "prepare", "proxy_server", "serve"]
@@ -62,7 +65,7 @@ def serve(
     file = find(path)
     config = load(file)
     config = replace(config, server=config.server.model_copy(update=dict(options)))
-    if open_door := exposed(config.server):
+    if open_door := exposed(config):
         raise fail(open_door)
     if watch and file is None:
         say("there is no file to watch")
@@ -72,10 +75,14 @@ def serve(
     listener = listen(config.server.host, config.server.port)
     source = Source(file, config, options, watch=watch)
     heed_hangup(source.ask)
-    _announce(config, address(listener))
+
+    def announce() -> None:
+        _announce(config, address(listener))
+
     if workers == 1:
-        _run(config, listener, source.changes())
+        _run(config, listener, source.changes(), announce)
     else:
+        announce()
         supervise(
             lambda config, changes: _run(config, listener, changes), listener, workers, source
         )
@@ -119,7 +126,10 @@ def _announce(config: Config, url: str) -> None:
     variable = key_variable(config, os.environ)
     say(f"llmroute {llmroute.__version__} serves {config.source} at {url}")
     say(f"aliases: {', '.join(config.aliases)}")
-    if config.server.master_key is None:
+    if config.server.master_key is None and config.accounts.keys:
+        say("no master key is set: clients present a key of the configuration")
+        token = "KEY"  # noqa: S105 - what stands for one
+    elif config.server.master_key is None:
         say("no master key is set: every program on this machine is let in")
         token = NO_KEY
     else:
@@ -166,9 +176,14 @@ class ProxyServer(uvicorn.Server):
     """Serves a proxy, and each further configuration as it comes."""
 
     def __init__(
-        self, settings: uvicorn.Config, proxy: Proxy, changes: AsyncIterator[Config] | None
+        self,
+        settings: uvicorn.Config,
+        proxy: Proxy,
+        changes: AsyncIterator[Config] | None,
+        beside: Sequence[Bodies | Telemetry] = (),
     ) -> None:
         super().__init__(settings)
+        self._beside = beside
         self._proxy = proxy
         self._changes = changes
         self._following: asyncio.Task[None] | None = None
@@ -185,10 +200,15 @@ class ProxyServer(uvicorn.Server):
         if self._following is not None:
             self._following.cancel()
         await super().shutdown(sockets)
+        for each in self._beside:
+            await asyncio.to_thread(each.close)
 
     async def _follow(self, changes: AsyncIterator[Config]) -> None:
         async for config in changes:
             self._proxy.reconfigure(config)
+            for each in self._beside:
+                if isinstance(each, Bodies):
+                    each.configure(config.logs.bodies)
             self.config.timeout_graceful_shutdown = math.ceil(config.server.drain)
 
 
@@ -207,7 +227,16 @@ def proxy_server(
     """
     log = LineLog(write or sys.stderr.write, as_json=config.server.log == "json")
     ledger = _ledger(config)
-    router = Router(config, transport=DirectTransport(), observers=[log, ledger], admission=ledger)
+    telemetry = begun(config)
+    observers: list[Observer] = [log, ledger, *telemetry]
+    bodies = bodies_of(config)
+    router = Router(
+        config,
+        transport=DirectTransport(),
+        observers=observers,
+        admission=ledger,
+        bodies=bodies,
+    )
     proxy = Proxy(router, ledger=ledger)
     settings = uvicorn.Config(
         proxy,
@@ -225,7 +254,7 @@ def proxy_server(
         timeout_graceful_shutdown=math.ceil(config.server.drain),
     )
     settings.load()
-    return ProxyServer(settings, proxy, changes)
+    return ProxyServer(settings, proxy, changes, [bodies, *telemetry])
 
 
 def _ledger(config: Config) -> Ledger:
@@ -255,13 +284,19 @@ def heed_signals(server: uvicorn.Server) -> None:
         signal.signal(stop, server.handle_exit)
 
 
-def _run(config: Config, listener: socket.socket, changes: AsyncIterator[Config]) -> None:
+def _run(
+    config: Config,
+    listener: socket.socket,
+    changes: AsyncIterator[Config],
+    announce: Callable[[], None] = lambda: None,
+) -> None:
     prepare(as_json=config.server.log == "json")
     try:
         server = proxy_server(config, changes=changes)
     except ConfigError as error:
         say_problems(error.problems)
         raise typer.Exit(2) from None
+    announce()
     heed_signals(server)
     # What has been made so far lives as long as the process: no collection need look at it.
     gc.collect()

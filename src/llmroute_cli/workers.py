@@ -25,6 +25,8 @@ from contextlib import suppress
 from types import FrameType, MappingProxyType
 from typing import Any, NoReturn, TypeAlias
 
+import typer
+
 from llmroute import Config
 from llmroute_cli.configuration import fail, say
 from llmroute_cli.reload import LOOK_EVERY, Source
@@ -100,6 +102,7 @@ class _Supervisor:
         while self._started and (ended := os.waitpid(-1, os.WNOHANG))[0]:
             pid, wait_status = ended
             lived = time.monotonic() - self._started.pop(pid)
+            _forget_gauges(pid)
             os.close(self._pipes.pop(pid))
             status = os.waitstatus_to_exitcode(wait_status)
             if self._stopping:
@@ -154,6 +157,8 @@ class _Supervisor:
             status = 0
         except SystemExit as end:
             status = end.code if isinstance(end.code, int) else 1
+        except typer.Exit as end:
+            status = end.exit_code  # why has been printed
         finally:
             if sys.exc_info()[0] is not None:
                 sys.excepthook(*sys.exc_info())
@@ -180,6 +185,14 @@ class _Supervisor:
         for pid in self._started:
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
+
+
+def _forget_gauges(pid: int) -> None:
+    """Have what a worker had under way when it ended counted no longer."""
+    with suppress(ModuleNotFoundError):
+        from prometheus_client import multiprocess
+
+        multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]
 
 
 async def _changes(told: int) -> AsyncIterator[Config]:

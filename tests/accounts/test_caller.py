@@ -4,7 +4,10 @@ import pytest
 from pydantic import SecretStr
 
 from llmroute.accounts.caller import Caller, Keys
-from llmroute.errors import ForbiddenError, UnauthorizedError
+from llmroute.accounts.keyring import Keyring
+from llmroute.accounts.model import Key
+from llmroute.accounts.secrets import digest_of
+from llmroute.errors import ForbiddenError, StoreError, UnauthorizedError, UnavailableError
 from llmroute.messages.call import Sender
 
 pytestmark = pytest.mark.anyio
@@ -69,6 +72,16 @@ async def test_a_key_of_ours_lets_in_by_any_of_four_headers(header):
         ),
         pytest.param(
             [LOGIN, (b"authorization", b"Bearer " + OURS)], [LOGIN], id="the-same-header-twice"
+        ),
+        pytest.param(
+            [(b"authorization", b"Bearer sk-llmr-deleted"), (b"x-api-key", OURS)],
+            [],
+            id="one-of-ours-that-is-no-more",
+        ),
+        pytest.param(
+            [(b"authorization", b"Bearer\tsk-llmr-odd"), (b"x-api-key", OURS)],
+            [],
+            id="one-of-ours-oddly-written",
         ),
     ],
 )
@@ -165,6 +178,16 @@ async def test_no_key_is_shown():
         pytest.param(
             [(b"host", b"127.0.0.1:4000"), (b"origin", b"null")], False, id="page-of-nowhere"
         ),
+        pytest.param(
+            [(b"host", b"127.0.0.1:4000"), (b"sec-fetch-site", b"cross-site")],
+            False,
+            id="picture-in-a-foreign-page",
+        ),
+        pytest.param(
+            [(b"host", b"127.0.0.1:4000"), (b"sec-fetch-site", b"none")],
+            True,
+            id="what-somebody-types",
+        ),
     ],
 )
 async def test_without_a_key_only_this_machine_is_let_in(headers, let_in):
@@ -175,3 +198,64 @@ async def test_without_a_key_only_this_machine_is_let_in(headers, let_in):
     else:
         with pytest.raises(ForbiddenError, match="LLMROUTE_MASTER_KEY"):
             await keys.authenticate(headers)
+
+
+class Away:
+    """A directory whose database is away; counts how often it was asked."""
+
+    def __init__(self):
+        self.asked = 0
+
+    async def find_key(self, digest):
+        self.asked += 1
+        raise StoreError("away")
+
+
+def away(*, master=KEY):
+    directory = Away()
+    keyring = Keyring({digest_of("sk-known"): Key("k", "known")}, directory, lambda: 100.0)
+    return Keys(None if master is None else SecretStr(master), keyring), directory
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [pytest.param(OURS, "master", id="master"), pytest.param(b"sk-known", "known", id="a-persons")],
+)
+@pytest.mark.parametrize("login_first", [True, False])
+async def test_a_login_beside_a_known_key_needs_no_database(key, name, login_first):
+    headers = [LOGIN, (b"x-api-key", key)]
+    keys, _ = away()
+
+    caller = await keys.authenticate(headers if login_first else headers[::-1])
+    assert (name, [LOGIN]) == (caller.sender.key, caller.client_auth)
+
+
+async def test_what_only_the_database_knows_is_not_refused_while_it_is_away():
+    keys, directory = away()
+
+    for _ in range(3):
+        with pytest.raises(UnavailableError):
+            await keys.authenticate([(b"x-api-key", b"sk-unheard-of")])
+    # Each would wait for as long as the database lets it.
+    assert 1 == directory.asked
+
+
+async def test_more_keys_than_anybody_has_are_not_looked_for():
+    keys, directory = away()
+
+    with pytest.raises(UnauthorizedError, match="More than 8 keys"):
+        await keys.authenticate([(b"x-api-key", b"sk-%d" % number) for number in range(9)])
+    assert 0 == directory.asked
+
+
+@pytest.mark.parametrize(
+    ("header", "ours"),
+    [
+        pytest.param((b"x-any", b"Bearer sk-llmr-deleted"), True, id="made-here-once"),
+        pytest.param((b"x-any", OURS), True, id="the-master-key"),
+        pytest.param((b"x-any", b"sk-known"), True, id="a-key"),
+        pytest.param((b"x-any", b"sk-ant-api03-theirs"), False, id="anybodys"),
+    ],
+)
+async def test_no_key_of_ours_is_taken_for_anything_else(header, ours):
+    assert ours == away()[0].is_ours(header)

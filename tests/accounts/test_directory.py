@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import anyio.to_thread
 import pytest
 
-from llmroute.accounts.directory import Directory
+from llmroute.accounts.directory import Directory, Wanted
 from llmroute.accounts.model import Budget, Key, Limits, Team
 from llmroute.accounts.secrets import Secret, digest_of
 from llmroute.errors import ConflictError, UnknownSubjectError
@@ -170,3 +170,84 @@ async def test_every_change_is_written_down(directory: Directory, clock: Clock) 
         changed.after["owner"],
     )
     assert not any(each.key in str(trail) for each in (secret, rotated))
+
+
+async def test_a_key_of_which_only_the_digest_is_known_is_taken_over(directory: Directory) -> None:
+    await directory.adopt_key(Key("", "old"), "cli", digest_of("sk-1234"))
+
+    found = await directory.find_key(digest_of("sk-1234"))
+    assert found is not None
+    assert ("old", "") == (found.key.name, found.key.hint)
+    assert {found.key.id: digest_of("sk-1234").hex()} == await directory.digests([found.key.id])
+
+
+async def test_a_rotation_to_a_key_that_is_in_use_changes_nothing(directory: Directory) -> None:
+    first = await directory.create_key(Key("", "a"), "cli")
+    other = await directory.create_key(Key("", "b"), "cli")
+
+    with pytest.raises(ConflictError, match="in use already"):
+        await directory.rotate_key("a", "cli", timedelta(0), other)
+    assert await directory.find_key(digest_of(first.key)) is not None
+
+
+async def test_a_team_may_go_with_its_keys(directory: Directory) -> None:
+    team = await directory.create_team(Team("mine", "backend"), "cli")
+    secret = await directory.create_key(Key("", "ada", team=team), "cli")
+    await directory.create_key(Key("", "bob"), "cli")
+    await directory.delete_team("mine", "cli", with_keys=True)
+
+    assert await directory.find_key(digest_of(secret.key)) is None
+    assert ["bob"] == [key.name for key in await directory.keys()]
+    with pytest.raises(ConflictError, match="was a deleted one's"):
+        await directory.create_team(Team("mine", "other"), "cli")
+
+
+async def test_no_name_is_anothers_id(directory: Directory) -> None:
+    await directory.create_team(Team("mine", "backend"), "cli")
+
+    with pytest.raises(ConflictError):
+        await directory.create_team(Team("", "mine"), "cli")
+    with pytest.raises(ConflictError):
+        await directory.create_team(Team("backend", "other"), "cli")
+
+
+async def test_a_key_of_a_team_that_is_gone_is_not_made(directory: Directory) -> None:
+    team = await directory.create_team(Team("", "backend"), "cli")
+    await directory.delete_team("backend", "cli")
+
+    with pytest.raises(UnknownSubjectError, match="no team named"):
+        await directory.create_key(Key("", "ada", team=team), "cli")
+
+
+@pytest.mark.parametrize("name", ["\0", "a\0b", "x" * 100_000])
+async def test_a_name_that_nobody_can_have_is_nobodys(directory: Directory, name: str) -> None:
+    with pytest.raises(UnknownSubjectError):
+        await directory.key(name)
+    with pytest.raises(UnknownSubjectError):
+        await directory.team(name)
+
+
+async def test_a_page_of_keys_and_how_many_there_are(directory: Directory) -> None:
+    team = await directory.create_team(Team("", "backend"), "cli")
+    for name in "abc":
+        await directory.create_key(Key("", name, team=team, owner="ada"), "cli")
+    await directory.create_key(Key("", "d", owner="ada"), "cli")
+
+    async def page(wanted: Wanted, limit: int, offset: int) -> tuple[str, int]:
+        found, total = await directory.page(wanted, limit, offset)
+        return "".join(key.name for key in found), total
+
+    assert ("bc", 4) == await page(Wanted(), 2, 1)
+    assert ("abc", 3) == await page(Wanted(team="backend"), 9, 0)
+    assert ("c", 3) == await page(Wanted(team=team.id), 9, 2)
+    assert ("b", 1) == await page(Wanted(owner="ada", name="b"), 9, 0)
+    assert ("", 0) == await page(Wanted(owner="bob"), 9, 0)
+
+
+async def test_a_key_is_changed_by_what_it_is_now(directory: Directory) -> None:
+    await directory.create_key(FULL, "cli")
+    changed = await directory.alter_key(
+        "ci", "cli", "update", lambda key: {"tags": (*key.tags, "more")}
+    )
+
+    assert ("nightly", "more") == changed.tags == (await directory.key("ci")).tags

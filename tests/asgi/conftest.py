@@ -49,14 +49,19 @@ class Gateway:
         self.records = records
         self.http = http
 
-    def ask(self, path: str = "/v1/messages", **members: Any) -> httpx.Response:
+    def ask(
+        self,
+        path: str = "/v1/messages",
+        headers: dict[str, str] | None = None,
+        **members: Any,
+    ) -> httpx.Response:
         """Send a Messages request, with the master key and whatever members are given."""
         body = {
             "model": "sonnet",
             "max_tokens": 64,
             "messages": [{"role": "user", "content": "Hi"}],
         }
-        return self.http.post(path, json=body | members)
+        return self.http.post(path, json=body | members, headers=headers)
 
 
 def config_for(url: str, **server: Any) -> dict[str, Any]:

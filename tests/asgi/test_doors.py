@@ -153,7 +153,15 @@ def test_metrics_count_what_was_served(gateway: Gateway, upstream: FakeUpstream)
         f'llmroute_requests_total{{{answered},outcome="answered",status="200"}} 1.0',
         f'llmroute_requests_total{{{answered},outcome="failed",status="529"}} 1.0',
         'llmroute_requests_total{alias="",deployment="",outcome="refused",status="404"} 1.0',
-        'llmroute_failed_attempts_total{deployment="sonnet-direct"} 1.0',
+        'llmroute_failed_attempts_total{deployment="sonnet-direct",type="overloaded_error"} 1.0',
+        f'llmroute_errors_total{{{answered},type="overloaded_error"}} 1.0',
+        'llmroute_errors_total{alias="",deployment="",type="not_found_error"} 1.0',
+        f'llmroute_cost_dollars_total{{{answered},team=""}} ',
+        "llmroute_requests_in_flight 0.0",
+        'llmroute_deployment_in_flight{deployment="sonnet-direct"} 0.0',
+        'llmroute_deployment_up{deployment="as-asked"} 1.0',
+        'llmroute_deployment_up{deployment="sonnet-direct"} 0.0',
+        'llmroute_deployment_cooldowns_total{deployment="sonnet-direct"} 1.0',
     ):
         assert line in page
 

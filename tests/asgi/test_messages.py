@@ -131,6 +131,8 @@ def test_the_answer_says_who_answered_and_passes_the_upstreams_headers(
     assert "sonnet-direct" == reply.headers["x-llmroute-deployment"]
     assert "claude-sonnet-4-5-20250929" == reply.headers["x-llmroute-model"]
     assert "1" == reply.headers["x-llmroute-attempts"]
+    (record,) = gateway.records.wait()
+    assert record.id == reply.headers["x-llmroute-call"]
     assert "17" == reply.headers["anthropic-ratelimit-requests-remaining"]
     assert "org" == reply.headers["anthropic-organization-id"]
     assert reply.headers["request-id"].startswith("req_")

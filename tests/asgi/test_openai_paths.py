@@ -113,3 +113,15 @@ def test_prompt_cache_key_is_the_session(
 
     assert {"user_id": "someone"} == upstream.requests[0].json["metadata"]
     assert "chat-7" == gateway.records.wait()[0].session
+
+
+def test_a_session_is_called_by_no_name_without_end(
+    client: openai.OpenAI, gateway: Gateway, upstream: FakeUpstream
+) -> None:
+    client.chat.completions.create(**HELLO, prompt_cache_key="c" * 100_000)
+    named = ("session-id", "agent-id", "parent-agent-id", "request-class")
+    gateway.ask(headers={f"x-claude-code-{name}": "n" * 5000 for name in named})
+
+    first, second = gateway.records.wait(2)
+    names = [first.session, second.session, second.agent, second.parent, second.kind]
+    assert [200] * 5 == list(map(len, names))

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
+from typing import Any
 
 import pytest
-from tests.asgi.conftest import MASTER_KEY, Gateway
+from tests.asgi.conftest import MASTER_KEY, Gateway, config_for
 
+from llmroute.asgi.passthrough import is_counted_nowhere
 from llmroute.testing import FakeUpstream, raw
 
 
@@ -79,3 +82,66 @@ def test_a_redirect_does_not_lead_a_client_and_its_key_elsewhere(
 
     assert 307 == reply.status_code
     assert "location" not in reply.headers
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/anthropic/v1/messages/",
+        "/anthropic/v1//messages",
+        "/anthropic//v1/messages",
+        "/anthropic/v1/Messages",
+        "/anthropic/v1/messages/count_tokens/",
+        "/anthropic/v1/%6Dessages/",
+    ],
+)
+def test_a_messages_request_that_is_spelled_otherwise_is_not_relayed_uncounted(
+    gateway: Gateway, upstream: FakeUpstream, path: str
+) -> None:
+    body = {"model": "sonnet", "max_tokens": 8, "messages": [{"role": "user", "content": "Hi"}]}
+    reply = gateway.http.post(path, json=body)
+
+    assert (404, "false") == (reply.status_code, reply.headers["x-should-retry"])
+    assert [] == upstream.requests
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "uncounted"),
+    [
+        pytest.param("POST", "/anthropic/v1/messages/batches", True, id="a batch"),
+        pytest.param("post", "/anthropic/v1/messages/batches", True, id="in lower case"),
+        pytest.param("GET", "/anthropic/v1/messages/batches", False, id="a list of batches"),
+        pytest.param("POST", "/anthropic/v1/messages/batches/b/cancel", False, id="its end"),
+        pytest.param("DELETE", "/anthropic/v1/messages/batches/b", False, id="its deletion"),
+        pytest.param("POST", "/anthropic/v1/files", False, id="a file"),
+        pytest.param("POST", "/anthropic/v1/filesystem", True, id="a beginning of that"),
+        pytest.param("POST", "/anthropic/api/event_logging/batch", False, id="telemetry"),
+        pytest.param("POST", "/anthropic/v1/agents", True, id="what there is tomorrow"),
+    ],
+)
+def test_what_a_model_may_have_a_part_in_is_counted_nowhere(
+    method: str, path: str, uncounted: bool
+) -> None:
+    assert uncounted == is_counted_nowhere(method, path)
+
+
+@pytest.mark.parametrize("path", ["/v1/organizations/api_keys", "//v1/Organizations/x/y"])
+def test_what_the_organization_has_is_the_master_keys(
+    upstream: FakeUpstream, serve: Callable[[dict[str, Any]], Gateway], path: str
+) -> None:
+    gateway = serve(config_for(upstream.url) | {"keys": {"ada": {"key": "sk-adas-0123456789"}}})
+    path = f"/anthropic{path}"
+    held = gateway.http.get(path, headers={"authorization": "Bearer sk-adas-0123456789"})
+
+    assert (403, "permission_error") == (held.status_code, held.json()["error"]["type"])
+    assert [] == upstream.requests
+    assert 403 != gateway.http.get(path).status_code
+    assert 1 == len(upstream.requests)
+
+
+def test_a_model_has_no_name_without_end(gateway: Gateway, upstream: FakeUpstream) -> None:
+    reply = gateway.ask("/anthropic/v1/messages", model="m" * 100_000)
+
+    assert 404 == reply.status_code
+    assert len(reply.content) < 2000
+    assert [] == upstream.requests

@@ -46,6 +46,27 @@ def test_it_says_who_judges_tool_calls_in_auto_mode(invoke, other_models, classi
     assert f"auto mode: {line}" == done.stdout.splitlines()[-1]
 
 
+def test_it_says_whose_price_nobody_knows(invoke, tmp_path):
+    file = tmp_path / "llmroute.yaml"
+    own = {"provider": "openai_compatible", "base_url": "http://127.0.0.1:1/v1"}
+    deployments = {
+        "local": {**own, "model": "qwen3-coder-of-ours"},
+        "free": {**own, "model": "qwen3-coder-of-ours", "price": {"input": 0, "output": 0}},
+        "known": {"provider": "anthropic", "model": "claude-haiku-4-5", "api_key": "k"},
+    }
+    aliases = {name: name for name in deployments}
+    file.write_text(json.dumps({"deployments": deployments, "aliases": aliases}))
+    done = invoke("check", "--config", file)
+
+    assert "  local: qwen3-coder-of-ours" in done.stdout.splitlines()
+    assert "free: " not in done.stdout
+    assert "known: " not in done.stdout
+
+
+def test_where_every_price_is_known_nothing_is_said_of_prices(invoke, config_file):
+    assert "prices:" not in invoke("check", "--config", config_file()).output
+
+
 def test_of_claude_alone_nothing_is_said_of_auto_mode(invoke, config_file):
     assert "auto mode" not in invoke("check", "--config", config_file()).output
 
@@ -55,6 +76,49 @@ def test_no_key_is_shown(invoke, config_file):
 
     assert MASTER_KEY not in done.output
     assert UPSTREAM_KEY not in done.output
+
+
+def test_it_counts_keys_teams_and_budgets_and_shows_no_password(invoke, config_file):
+    path = config_file(master_key=None)
+    settings = json.loads(path.read_text())
+    budgets = [{"amount": 5}, {"amount": 1, "period": "day"}]
+    settings["keys"] = {"a": {"key": "sk-key-canary", "team": "t"}, "b": {"sha256": "0" * 64}}
+    settings["teams"] = {"t": {"budgets": budgets, "blocked": True}}
+    settings["budgets"] = budgets[:1]
+    settings["database"] = "postgresql://u:password-canary@db.example/llmroute"
+    path.write_text(json.dumps(settings))
+
+    done = invoke("check", "--config", path)
+
+    assert 0 == done.exit_code
+    assert "database: db.example:5432/llmroute" in done.stdout.splitlines()
+    assert "of this file: 2 keys, 1 team, 3 budgets; 1 blocked" in done.stdout.splitlines()
+    assert "no master key, so for the keys of this file only" in done.stdout
+    assert "canary" not in done.output
+
+
+@pytest.mark.parametrize(
+    ("database", "shown"),
+    [
+        pytest.param(None, "DATA/llmroute.db", id="the usual file"),
+        pytest.param("sqlite:////var/lib/a%20b.db", "/var/lib/a b.db", id="a file"),
+        pytest.param("postgresql:///llmroute", "localhost:5432/llmroute", id="this machine"),
+        pytest.param("none", "none: in memory, and gone with the process", id="none"),
+    ],
+)
+def test_it_says_where_keys_and_usage_are_kept(
+    invoke, config_file, tmp_path, monkeypatch, database, shown
+):
+    monkeypatch.setenv("LLMROUTE_DATA_DIR", str(tmp_path / "data"))
+    path = config_file()
+    settings = json.loads(path.read_text())
+    path.write_text(json.dumps(settings | ({"database": database} if database else {})))
+
+    done = invoke("check", "--config", path)
+
+    shown = shown.replace("DATA", str(tmp_path / "data"))
+    assert f"database: {shown}" in done.stdout.splitlines()
+    assert not (tmp_path / "data").exists()
 
 
 def test_every_problem_is_printed_a_line_each(invoke, tmp_path):

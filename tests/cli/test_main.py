@@ -10,8 +10,8 @@ import llmroute
 from .program import PATIENCE, START
 
 COMMANDS = [
-    *("serve", "check", "test-model", "explain", "models", "providers", "status", "env"),
-    *("claude", "demo"),
+    *("serve", "check", "test-model", "explain", "models", "providers", "status"),
+    *("pause", "resume", "env", "claude", "demo", "keys", "teams", "usage"),
 ]
 LIBRARY = {"anyio", "httpx", "llmroute", "msgspec", "pydantic", "rich", "uvicorn", "yaml"}
 
@@ -73,12 +73,16 @@ def test_the_entry_point_is_the_same_program():
 
 @pytest.mark.parametrize(
     ("missing", "command"),
-    [pytest.param("uvicorn", "serve", id="server"), pytest.param("httptools", "demo", id="parser")],
+    [
+        pytest.param("uvicorn", ["serve"], id="server"),
+        pytest.param("httptools", ["demo"], id="parser"),
+        pytest.param("sqlalchemy", ["keys", "list"], id="database"),
+    ],
 )
 def test_without_the_extra_it_says_what_to_install(missing, command):
     program = (
         f"import sys; sys.modules[{missing!r}] = None\n"
-        f"from llmroute_cli.main import app; app([{command!r}])"
+        f"from llmroute_cli.main import app; app({command!r})"
     )
     done = subprocess.run(
         [sys.executable, "-c", program],
@@ -90,6 +94,6 @@ def test_without_the_extra_it_says_what_to_install(missing, command):
 
     assert 2 == done.returncode
     assert (
-        f"Serving needs {missing}, which is not installed: pip install 'llmroute[proxy]'\n"
+        f"This needs {missing}, which is not installed: pip install 'llmroute[proxy]'\n"
         == done.stderr
     )

@@ -88,6 +88,20 @@ def test_a_port_that_is_taken_is_an_error_and_never_another_port(run, config_fil
     ] == program.lines
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_database_that_cannot_be_had_is_an_error_in_a_line(run, config_file, workers):
+    path = config_file()
+    settings = json.loads(path.read_text())
+    path.write_text(json.dumps(settings | {"database": "postgresql://nobody@127.0.0.1:1/keys"}))
+    program = run("serve", "--workers", workers, "--config", path)
+
+    assert 0 != program.wait()
+    assert "database: 127.0.0.1:1/keys: connection failed" in program.output
+    assert "Traceback" not in program.output
+    # With one process nothing is said to be served before it is.
+    assert ("serves" in program.output) == (workers == "2")
+
+
 def test_an_address_of_another_machine_is_an_error(run, config_file):
     program = run("serve", "--config", config_file(), "--host", "192.0.2.1")
 

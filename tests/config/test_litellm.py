@@ -691,7 +691,7 @@ def test_what_has_no_effect_on_a_deployment_gives_one_warning_each():
         entry(
             info=dict.fromkeys([*IGNORED["model_info"], "supports_vision", "note"], 1),
             aws_region_name="x",
-            input_cost_per_token_batches=1,
+            input_cost_per_image=1,
             **dict.fromkeys(IGNORED["litellm_params"], 1),
         ),
         **dict.fromkeys(IGNORED[""], 1),

@@ -36,6 +36,16 @@ NATIVE = {
     },
     "routing": {"strategy": "listed", "retries": 1, "errors": {"529": {"remedy": "time"}}},
     "store": "redis://:s@h/1",
+    "database": "postgresql://u:s@h/x",
+    "keys": {
+        "ci": {"key": "sk-ci", "team": "t", "expires": "2027-01-31", "trusted": True},
+        "by": {"sha256": "0" * 64, "limits": {"parallel": 1}, "budgets": [{"amount": 1}]},
+    },
+    "teams": {"t": {"blocked": False}},
+    "budgets": [{"amount": 1, "period": "day"}],
+    "limits": {"parallel": 1},
+    "guards": {"session_budget": 1},
+    "usage": {"retention_days": 1},
     "store_prefix": "p",
     "server": {"host": "h", "port": 1, "master_key": "m", "log": "json"},
 }
@@ -58,7 +68,13 @@ LITELLM = {
         }
     ],
     "credential_list": [{"credential_name": "c", "credential_values": {"api_key": "x"}}],
-    "litellm_settings": {"master_key": "m", "fallbacks": [{"a": ["a"]}], "cache": True},
+    "litellm_settings": {
+        "master_key": "m",
+        "fallbacks": [{"a": ["a"]}],
+        "cache": True,
+        "max_budget": 1,
+        "budget_duration": "30d",
+    },
     "router_settings": {
         "routing_strategy": "least-busy",
         "model_group_alias": {"b": {"model": "a", "hidden": True}},
@@ -67,7 +83,11 @@ LITELLM = {
         "redis_password": "s",
         "redis_username": "u",
     },
-    "general_settings": {"master_key": "m", "database_url": "postgres://"},
+    "general_settings": {
+        "master_key": "m",
+        "database_url": "postgresql://u:s@h/x",
+        "maximum_spend_logs_retention_period": "30d",
+    },
     "environment_variables": {"X": "y"},
 }
 

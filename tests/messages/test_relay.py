@@ -515,3 +515,75 @@ def test_an_event_of_many_pieces_is_put_together():
 
     assert [b""] * (len(out) - 1) == out[:-1]
     assert event == out[-1]
+
+
+def event(name, **members):
+    return b"event: %s\ndata: %s\n\n" % (
+        name.encode(),
+        json.dumps({"type": name, **members}).encode(),
+    )
+
+
+START = event(
+    "message_start",
+    message={"id": "msg_1", "model": MODEL, "usage": {"input_tokens": 50, "output_tokens": 2}},
+)
+BEGUN = event("content_block_start", index=0, content_block={"type": "text", "text": ""})
+
+
+def delta(**members):
+    return event("content_block_delta", index=0, delta=members)
+
+
+def told(tokens):
+    usage = {"output_tokens": tokens}
+    return event("message_delta", delta={"stop_reason": "end_turn"}, usage=usage)
+
+
+@pytest.mark.parametrize(
+    ("said", "tokens"),
+    [
+        pytest.param([delta(type="text_delta", text="x" * 7)] * 100, 200, id="text"),
+        pytest.param([delta(type="thinking_delta", thinking="x" * 7)] * 5, 10, id="thinking"),
+        pytest.param([delta(type="input_json_delta", partial_json='{"a":1}')], 2, id="an input"),
+        pytest.param([delta(type="text_delta", text="語" * 7)], 6, id="bytes of UTF-8"),
+        pytest.param([delta(type="text_delta", text="x" * 700)] * 5000, 1_000_000, id="long"),
+        pytest.param([delta(type="signature_delta", signature="x" * 700)], 2, id="no text"),
+        pytest.param([], 2, id="nothing yet"),
+        pytest.param([event("ping"), delta(type="text_delta", text=7)], 2, id="no such text"),
+    ],
+)
+@pytest.mark.parametrize(
+    "size", [pytest.param(1, id="one by one"), pytest.param(40, id="together")]
+)
+def test_an_answer_that_is_let_go_of_is_counted_by_what_was_sent(said, tokens, size):
+    relay = Relay(MODEL)
+    relay.feed(START + BEGUN)
+    for at in range(0, len(said), size):
+        relay.feed(b"".join(said[at : at + size]))
+
+    usage = relay.final()
+    assert (50, tokens, True) == (usage.input_tokens, usage.output_tokens, usage.estimated)
+    assert usage == relay.final()
+    assert 2 == relay.usage.output_tokens
+
+
+def test_what_the_upstream_has_told_is_not_guessed():
+    relay = Relay(MODEL)
+    relay.feed(START + BEGUN + delta(type="text_delta", text="x" * 700) + told(33))
+    usage = relay.final()
+    assert (33, False) == (usage.output_tokens, usage.estimated)
+
+
+def test_an_answer_whose_tokens_nobody_counted_is_guessed_at_its_end():
+    relay = Relay(MODEL)
+    end = event("message_delta", delta={"stop_reason": "end_turn"}) + event("message_stop")
+    relay.feed(BEGUN + delta(type="text_delta", text="x" * 700) + end)
+    assert relay.complete
+    assert (200, True) == (relay.final().output_tokens, relay.final().estimated)
+
+
+def test_an_answer_that_never_began_has_used_nothing():
+    relay = Relay(MODEL)
+    relay.feed(event("ping"))
+    assert (0, False) == (relay.final().output_tokens, relay.final().estimated)

@@ -3,8 +3,10 @@
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from types import MappingProxyType
 from typing import NamedTuple
 
 import anyio
@@ -396,6 +398,12 @@ class Given(NamedTuple):
     cache_write: float | None = None
     cache_write_1h: float | None = None
     base_model: str | None = None
+    thinking: float | None = None
+    tiers: tuple[()] = ()
+    modes: Mapping[str, object] = MappingProxyType({})
+    web_search: float | None = None
+    request: float | None = None
+    factor: float | None = None
 
 
 @pytest.mark.usefixtures("_without_package")

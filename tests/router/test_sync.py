@@ -116,6 +116,6 @@ def test_nothing_of_the_async_router_is_missing() -> None:
     # `send` and what it is made of are for doors that have an event loop of their own, and so are
     # what a proxy shows of itself and how it takes another configuration.
     doors = {"aclose", "forward", "model", "note", "send", "serves"}
-    doors |= {"pass_through", "reconfigured", "store"}
+    doors |= {"bodies", "glance", "pass_through", "reconfigured", "store"}
     assert public(llmroute.Router) - doors == public(llmroute.sync.Router) - {"close", "config"}
     assert public(llmroute.MessageStream) == public(llmroute.sync.MessageStream)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from llmroute.routing.aliases import Aliases, Match
+from llmroute.routing.aliases import Aliases, Match, fits
 
 NAMES = ["*", "claude-*", "fast", "claude-sonnet-*", "claude-sonnet-5-5", "*-latest", "a*a"]
 
@@ -74,3 +74,30 @@ def test_the_nearest_names_are_offered(names, asked, expected):
 
 def test_no_more_than_three_names_are_offered():
     assert 3 == len(Aliases(f"claude-{n}" for n in range(9)).nearest("claude-10"))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "does"),
+    [
+        pytest.param("fast", "fast", True, id="a name"),
+        pytest.param("fast", "faster", False, id="a longer name"),
+        pytest.param("fast", "Fast", False, id="case counts"),
+        pytest.param("a.c", "abc", False, id="a dot is a dot"),
+        pytest.param("*", "", True, id="nothing"),
+        pytest.param("*", "a\nb", True, id="anything"),
+        pytest.param("claude-*", "claude-", True, id="a beginning"),
+        pytest.param("a*a", "a", False, id="one letter is not two"),
+        pytest.param("a*b*c", "a-b-c", True, id="two stars"),
+        pytest.param("a*b*c", "abc", True, id="two stars for nothing"),
+        pytest.param("a*b*c", "a-c-b", False, id="in another order"),
+        pytest.param("*ab*ab", "ab", False, id="a part counts once"),
+        pytest.param("a**b", "a-b", True, id="two stars are one"),
+    ],
+)
+def test_a_pattern_has_any_number_of_stars(pattern, name, does):
+    assert does == fits(pattern, name)
+
+
+def test_a_name_that_nearly_fits_takes_no_time():
+    # A regular expression would try for days.
+    assert not fits("*a*a*a*a*b", "a" * 60_000)

@@ -365,6 +365,12 @@ def test_usage_wherever_it_comes(stream):
     assert (900, 20) == (usage["input_tokens"], usage["output_tokens"])
 
 
+def test_the_usage_says_how_the_answer_was_served():
+    stream = sse(delta(content="Hi"), STOP, {**USAGE_CHUNK, "service_tier": "flex"})
+
+    assert "flex" == spelled(stream)["usage"]["service_tier"]
+
+
 @pytest.mark.parametrize("told", [[], [{"choices": [], "usage": {"prompt_tokens": 0}}]])
 def test_usage_that_never_comes_is_estimated(told):
     stream = sse(delta(content="Hello there."), STOP, *told, DONE)

@@ -437,6 +437,16 @@ def test_what_is_no_event_is_passed_over():
     assert decoded(stream) == decoded(first + odd + rest)
 
 
+@pytest.mark.parametrize(
+    ("tier", "expected"),
+    [("flex", "flex"), ("priority", "priority"), ("default", None), (None, None), (3, None)],
+)
+def test_the_usage_says_how_the_answer_was_served(tier, expected):
+    answered = response(message("Hi"), service_tier=tier)
+
+    assert expected == spelled(decoded(streamed(answered)))["usage"].get("service_tier")
+
+
 def test_no_usage_is_estimated():
     found = spelled(decoded(streamed(response(message("Hello, world"), usage=None))))
     assert (42, 3) == (found["usage"]["input_tokens"], found["usage"]["output_tokens"])

@@ -2,7 +2,13 @@
 
 import pytest
 
-from llmroute.translate.usage import chat_usage, converse_usage, gemini_usage, responses_usage
+from llmroute.translate.usage import (
+    chat_usage,
+    converse_usage,
+    gemini_usage,
+    responses_usage,
+    tier_of,
+)
 
 
 def usage(fresh, output, *, read=0, wrote=0, thought=0):
@@ -126,3 +132,22 @@ TOTALS = {"prompt_tokens": 900, "completion_tokens": 20}
 )
 def test_figures(read, data, expected):
     assert expected == read(data)
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        pytest.param({"trafficType": "ON_DEMAND_PRIORITY"}, "priority", id="google-cloud"),
+        pytest.param({"trafficType": "ON_DEMAND_FLEX"}, "flex", id="google-cloud-flex"),
+        pytest.param({"serviceTier": "flex"}, "flex", id="gemini"),
+        pytest.param({"trafficType": "ON_DEMAND"}, None, id="usual"),
+        pytest.param({}, None, id="untold"),
+    ],
+)
+def test_how_gemini_served_an_answer(told, expected):
+    assert expected == gemini_usage({"promptTokenCount": 1, **told}).get("service_tier")
+
+
+@pytest.mark.parametrize("told", [None, "default", "standard", "auto", 3, ["flex"], ""])
+def test_the_usual_way_of_serving_is_not_told(told):
+    assert {} == tier_of(told)

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from llmroute.accounts.keyring import Keyring
 from llmroute.accounts.model import Key
-from llmroute.accounts.secrets import digest_of
+from llmroute.accounts.secrets import PREFIX, digest_of
 from llmroute.errors import ForbiddenError, StoreError, UnauthorizedError, UnavailableError
 from llmroute.messages.call import Sender
 from llmroute.wire.headers import Headers
@@ -26,7 +26,10 @@ _HEADERS = (b"x-litellm-api-key", b"authorization", b"x-api-key", b"api-key")
 # No deployment that forwards its caller's own credential takes it in one of these: the last is how
 # clients of Azure OpenAI present a key.
 _OURS_ALONE = (b"x-litellm-api-key", b"api-key")
-
+# For each the database may be asked, and nobody has more.
+_MOST_PRESENTED = 8
+# One that is deleted or was drawn anew is nobody's now, and all the same no business of others.
+_MADE_HERE = PREFIX.encode()
 
 _MASTER = Sender("master")
 _LOCAL = Sender("local")
@@ -46,6 +49,12 @@ class Caller(NamedTuple):
     sender: Sender
     client_auth: Headers
     is_admin: bool = False
+
+    @property
+    def key(self) -> Key | None:
+        """The key that was presented; `None` for the master key, and where there is none."""
+        account = self.sender.account
+        return account if isinstance(account, Key) else None
 
 
 class Keys:
@@ -72,7 +81,12 @@ class Keys:
         self._clock = clock
 
     def is_ours(self, header: tuple[bytes, bytes]) -> bool:
-        """Tell whether a header, whatever its name, holds a key of this proxy's that is in use."""
+        """Tell whether a header, whatever its name, holds a key of this proxy's.
+
+        One of the database is known that was used of late, or that shows that it was made here.
+        """
+        if _MADE_HERE in header[1]:
+            return True
         digest = digest_of(_value(header))
         if self._master is not None and hmac.compare_digest(digest, self._master):
             return True
@@ -85,23 +99,33 @@ class Keys:
         one that is ours is enough.  Comparing takes the same time whatever is presented.
 
         Raises:
-            UnauthorizedError: No key was presented, or none that is known, or one that has ended.
+            UnauthorizedError: No key was presented, or none that is known, or one that has ended;
+                or more than anybody has.
             ForbiddenError: The key is blocked.  Or there is no key to present, and the request
                 names another host than this machine, or comes from another host's page in a
                 browser on it.
             UnavailableError: The database that may know the key is away.
         """
         presented = [header for header in headers if header[0] in _HEADERS and _holds_one(header)]
+        if len(presented) > _MOST_PRESENTED:
+            raise UnauthorizedError(_TOO_MANY)
         found: Key | None = None
         is_master = False
+        away: StoreError | None = None
         others: list[tuple[bytes, bytes]] = []
         for header in presented:
             digest = digest_of(_value(header))
             if self._master is not None and hmac.compare_digest(digest, self._master):
                 is_master = True
-            elif (key := await self._known(digest)) is not None:
+                continue
+            try:
+                key = await self._known(digest)
+            except StoreError as error:
+                # It may be a login beside a key that is known, and stops nobody then.
+                key, away = None, error
+            if key is not None:
                 found = found or key
-            elif header[0] not in _OURS_ALONE:
+            elif header[0] not in _OURS_ALONE and _MADE_HERE not in header[1]:
                 others.append(header)
         if is_master:
             return Caller(_MASTER, others, is_admin=True)
@@ -111,6 +135,8 @@ class Keys:
         if self._is_open:
             _stay_local(headers)
             return Caller(_LOCAL, others, is_admin=True)
+        if away is not None:
+            raise UnavailableError(_AWAY) from away
         raise UnauthorizedError(_REFUSED if presented else _MISSING)
 
     @property
@@ -121,12 +147,7 @@ class Keys:
     async def _known(self, digest: bytes) -> Key | None:
         if self._keyring is None:
             return None
-        try:
-            return self._keyring.find(digest) or await self._keyring.load(digest)
-        except StoreError as error:
-            if self._is_open:
-                return None
-            raise UnavailableError(_AWAY) from error
+        return self._keyring.find(digest) or await self._keyring.load(digest)
 
     def _check(self, key: Key) -> None:
         if key.expires is not None and key.expires.timestamp() <= self._clock():
@@ -145,6 +166,9 @@ def _stay_local(headers: Headers) -> None:
     # A page can make a browser send requests to loopback, under a name of its own at that.
     for name, value in headers:
         if name in (b"host", b"origin") and not _is_local(value):
+            raise ForbiddenError(_FOREIGN)
+        # It names no origin where it asks for a picture, say.
+        if name == b"sec-fetch-site" and value == b"cross-site":
             raise ForbiddenError(_FOREIGN)
 
 
@@ -166,20 +190,21 @@ _FOREIGN = (
     "This llmroute proxy has no master key, so it answers requests to this machine's own address "
     "only. Set LLMROUTE_MASTER_KEY to serve others."
 )
-# Not worded like the API's own `invalid x-api-key`, upon which Claude Code says "Not logged in".
+# Neither names `x-api-key`: of such an error Claude Code says "Not logged in", and no more.
 _MISSING = (
-    "No key was sent to this llmroute proxy. Send its master key as `Authorization: Bearer KEY` or "
-    "`x-api-key: KEY` (for Claude Code: set ANTHROPIC_AUTH_TOKEN)."
+    "No key was sent to this llmroute proxy. Send its master key, or one that `llmroute keys "
+    "create` made, as `Authorization: Bearer KEY` (for Claude Code: set ANTHROPIC_AUTH_TOKEN)."
 )
 _ASK = "Ask whoever runs this llmroute proxy."
 _AWAY = (
     "The database that knows this llmroute proxy's keys does not answer, and this key was not used "
     "here of late. Try again in a moment."
 )
+_TOO_MANY = f"More than {_MOST_PRESENTED} keys were sent to this llmroute proxy. Send one."
 _REFUSED = (
     "The key that was sent is not one of this llmroute proxy's. Send its master key, or one that "
-    "`llmroute keys create` made, as `Authorization: Bearer KEY` or `x-api-key: KEY` (for Claude "
-    "Code: set ANTHROPIC_AUTH_TOKEN)."
+    "`llmroute keys create` made, as `Authorization: Bearer KEY` (for Claude Code: set "
+    "ANTHROPIC_AUTH_TOKEN)."
 )
 
 

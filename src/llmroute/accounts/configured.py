@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 
 from llmroute.accounts.model import Budget, Key, Limits, Team
@@ -11,13 +12,14 @@ from llmroute.config.accounts import Accounts, BudgetSettings, LimitSettings
 __all__ = ["configured_budgets", "configured_keys"]
 
 _MICROS = 1_000_000
+_LONGEST_ID = 64  # characters, as the columns of the database have them
 
 
 def configured_keys(accounts: Accounts) -> dict[bytes, Key]:
     """Return the keys of a configuration by digest, each with its team."""
     teams = {
         name: Team(
-            id=f"config:{name}",
+            id=_identifier(f"config:{name}"),
             name=name,
             aliases=team.aliases,
             tags=team.tags,
@@ -32,7 +34,7 @@ def configured_keys(accounts: Accounts) -> dict[bytes, Key]:
         secret = key.key and key.key.get_secret_value()
         digest = digest_of(secret) if secret else bytes.fromhex(key.sha256 or "")
         keys[digest] = Key(
-            id=f"config:{name}",
+            id=_identifier(f"config:{name}"),
             name=name,
             aliases=key.aliases,
             owner=key.owner,
@@ -54,7 +56,7 @@ def configured_budgets(
     """Return budgets of a configuration; what they are known by stays the same over restarts."""
     return tuple(
         Budget(
-            id=f"config:{kind}:{name}:{budget.period}:{budget.alias}"[:64],
+            id=_identifier(f"config:{kind}:{name}:{budget.period}:{budget.alias}"),
             amount=round(budget.amount * _MICROS),
             period=budget.period,
             alias=budget.alias,
@@ -62,6 +64,13 @@ def configured_budgets(
         )
         for budget in budgets
     )
+
+
+def _identifier(place: str) -> str:
+    """Return an id that a column has room for; two places never share one."""
+    if len(place) <= _LONGEST_ID:
+        return place
+    return f"config:{hashlib.sha256(place.encode()).hexdigest()[:32]}"
 
 
 def _limits(settings: LimitSettings) -> Limits:

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from llmroute.messages.call import Sender
+from llmroute.routing.aliases import fits
 
-__all__ = ["EVER", "Budget", "Key", "Limits", "Period", "Team", "window_of"]
+__all__ = [
+    "EVER",
+    "Budget",
+    "Key",
+    "Limits",
+    "Period",
+    "Rule",
+    "Team",
+    "rule_of",
+    "window_of",
+]
 
 Period: TypeAlias = Literal["day", "week", "month", "total"]
 EVER: Final = 0
@@ -51,6 +60,32 @@ class Budget:
     message: str = ""
 
 
+class Rule(NamedTuple):
+    """A budget, and whose it is.
+
+    Attributes:
+        kind: `key`, `team`, `owner`, `tag`, or `all` for everybody together.
+        name: Which of them.
+        account: What its spending is known by.
+        amount: In micro-dollars.
+        alias: A pattern of the aliases it holds for; empty for all.
+        message: What the administrator has to say to who is over it.
+    """
+
+    kind: str
+    name: str
+    account: str
+    amount: int
+    period: Period
+    alias: str = ""
+    message: str = ""
+
+
+def rule_of(kind: str, name: str, budget: Budget) -> Rule:
+    """Return a budget as one of somebody's."""
+    return Rule(kind, name, budget.id, budget.amount, budget.period, budget.alias, budget.message)
+
+
 @dataclass(frozen=True)
 class Team:
     """People who share what they may."""
@@ -63,6 +98,10 @@ class Team:
     budgets: tuple[Budget, ...] = ()
     blocked: bool = False
     metadata: dict[str, Any] = field(default_factory=dict)
+
+    def may_ask_for(self, alias: str) -> bool:
+        """Tell whether its keys may ask for an alias, or for all that a pattern stands for."""
+        return not self.aliases or any(fits(each, alias) for each in self.aliases)
 
 
 @dataclass(frozen=True)
@@ -103,23 +142,28 @@ class Key:
         tags = tuple(dict.fromkeys((*self.tags, *(team.tags if team else ()))))
         return Sender(self.name, self.owner, team.name if team else "", tags, self)
 
+    @cached_property
+    def rules(self) -> tuple[Rule, ...]:
+        """Its budgets, and its team's."""
+        rules = [rule_of("key", self.name, each) for each in self.budgets]
+        if self.team is not None:
+            rules += [rule_of("team", self.team.name, each) for each in self.team.budgets]
+        return tuple(rules)
+
     def may_ask_for(self, alias: str) -> bool:
         """Tell whether the key, and its team, may ask for an alias."""
-        return all(pattern.fullmatch(alias) is not None for pattern in self._patterns)
+        return all(any(fits(each, alias) for each in names) for names in self._patterns)
 
     @cached_property
-    def _patterns(self) -> tuple[re.Pattern[str], ...]:
+    def is_restricted(self) -> bool:
+        """Whether there is anything that it, or its team, may not ask for."""
         lists = (self.aliases, self.team.aliases if self.team else ())
-        return tuple(_pattern(names) for names in lists if names)
+        return any("*" not in names for names in lists if names)
 
-
-def _pattern(names: Sequence[str]) -> re.Pattern[str]:
-    """A `*` stands for any text, and nothing else has a meaning, as in the names of aliases."""
-    written = (
-        "".join(".*" if part == "*" else re.escape(part) for part in re.split(r"(\*)", n))
-        for n in names
-    )
-    return re.compile("|".join(written), re.DOTALL)
+    @cached_property
+    def _patterns(self) -> tuple[tuple[str, ...], ...]:
+        lists = (self.aliases, self.team.aliases if self.team else ())
+        return tuple(names for names in lists if names)
 
 
 def window_of(period: Period, now: datetime) -> tuple[int, datetime | None]:

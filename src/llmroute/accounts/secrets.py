@@ -21,7 +21,8 @@ class Secret(NamedTuple):
     @property
     def hint(self) -> str:
         """Return what can be shown of it: its beginning, which is nobody's secret, and its end."""
-        return f"{PREFIX}…{self.key[-_SHOWN:]}"
+        beginning = next((each for each in (PREFIX, "sk-") if self.key.startswith(each)), "")
+        return f"{beginning}…{self.key[-_SHOWN:]}"
 
     def __repr__(self) -> str:
         return "Secret(…)"

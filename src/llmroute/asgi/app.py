@@ -8,25 +8,33 @@ a framework to do but copy.
 from __future__ import annotations
 
 import asyncio
+import re
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from typing import Any, NamedTuple, Self
 
 import anyio.to_thread
 
-from llmroute.accounts.caller import Keys
+from llmroute.accounts.caller import Caller, Keys
 from llmroute.asgi import bedrock, deployments, models, render
-from llmroute.asgi.admin import admin_page
+from llmroute.asgi.admin import MASTERS_ALONE, admin_failure, admin_page
 from llmroute.asgi.client import ClientGoneError, ClientStream, Receive, Send, Watch
 from llmroute.asgi.door import Door
 from llmroute.asgi.doors import door_of, is_messages_path
+from llmroute.asgi.figures import readings
 from llmroute.asgi.openai import MODELS, OPENAI_PATHS, openai_failure, openai_refusal
 from llmroute.asgi.openai_responses import NOTHING_STORED, STORED
-from llmroute.asgi.passthrough import PassThrough
+from llmroute.asgi.passthrough import PassThrough, is_counted_nowhere, plainly
 from llmroute.config import Config, Server
-from llmroute.errors import RequestError, RequestTooLargeError, UnreachableError, UpstreamError
+from llmroute.errors import (
+    ForbiddenError,
+    RequestError,
+    RequestTooLargeError,
+    UnreachableError,
+    UpstreamError,
+)
 from llmroute.ledger import Ledger
-from llmroute.observe import Metrics, Record
+from llmroute.observe import Metrics, Reading, Record
 from llmroute.router import Answer, Router
 from llmroute.wire.headers import Headers, first
 
@@ -39,6 +47,8 @@ _HEALTH = {
     "/health/liveness": {"status": "alive"},
     "/health/readiness": {"status": "ready"},
 }
+# What they show is everybody's.
+_OF_ALL = frozenset({"/metrics", "/llmroute/deployments"})
 _READINESS = "/health/readiness"
 _SERVED = (
     "POST /v1/messages, POST /v1/messages/count_tokens, POST /v1/chat/completions, "
@@ -80,16 +90,20 @@ class Proxy:
 
         Args:
             router: Makes the calls.
-            ledger: Knows the keys beside the master key, and keeps what was used; the router's own
-                `admission`.  It is closed with the proxy.
+            ledger: Knows the keys beside the master key, and keeps what was used; the `admission`
+                of the router, which is closed with the proxy.  The router's own if left out.
             metrics: Add an observer to the router, for `/metrics`.
         """
-        self._ledger = ledger
-        self._served = _Served.of(router, ledger)
+        self._ledger = ledger or router.ledger
+        self._served = _Served.of(router, self._ledger)
         self._draining = False
+        self._under_way = 0
         self._metrics = Metrics() if metrics else None
         if self._metrics is not None:
             router.observers.append(self._metrics)
+            self._metrics.sources.append(self._readings)
+            if ledger is not None:
+                ledger.add(self._metrics)
 
     def reconfigure(self, config: Config) -> None:
         """Serve another configuration from the next request on; to be called on the event loop.
@@ -113,7 +127,11 @@ class Proxy:
                 served = self._served
                 door = door_of(served.router, scope) if scope["method"] == "POST" else None
                 if door is not None:
-                    await _through(door, served, scope, receive, send)
+                    self._under_way += 1
+                    try:
+                        await _through(door, served, scope, receive, send)
+                    finally:
+                        self._under_way -= 1
                 else:
                     await self._other(served, scope, receive, send)
             case "lifespan":
@@ -126,7 +144,7 @@ class Proxy:
             await send({"type": message["type"] + ".complete"})
         await self._served.router.aclose()
         if self._ledger is not None:
-            await anyio.to_thread.run_sync(self._ledger.close)
+            await self._ledger.aclose()
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _other(
@@ -144,7 +162,11 @@ class Proxy:
                 rendered = render.plain(200, _HEALTH[path])
             else:
                 caller = await served.keys.authenticate(scope["headers"])
-                if path.startswith("/anthropic/") and not is_messages_path(path):
+                if path.startswith("/anthropic/") and not _is_ours(path, caller):
+                    if self._ledger is not None:
+                        self._ledger.pauses.check(caller.sender)
+                        if is_counted_nowhere(method, path):
+                            self._ledger.budgets.check(caller.sender)
                     await served.pass_through(scope, receive, send, caller)
                     return
                 router = served.router
@@ -152,36 +174,63 @@ class Proxy:
                     self._ledger, router, caller, scope, receive
                 )
                 rendered = managed or await (
-                    bedrock.page(router, scope) if amazons else self._page(router, scope)
+                    bedrock.page(router, scope, caller.key)
+                    if amazons
+                    else self._page(router, scope, caller)
                 )
         except ClientGoneError:
             return
         except (RequestError, UpstreamError) as error:
             if amazons:
                 rendered = bedrock.failure(error)
+            elif isinstance(error, RequestError) and (worded := admin_failure(scope)) is not None:
+                rendered = worded(error)
             else:
                 rendered = openai_failure(error) if openais else render.failure(error)
         await _respond(send, rendered, head=method == "HEAD")
 
-    async def _page(self, router: Router, scope: dict[str, Any]) -> render.Rendered:
+    async def _page(self, router: Router, scope: dict[str, Any], caller: Caller) -> render.Rendered:
         """Answer what needs a key and no upstream."""
         method, path = scope["method"], scope["path"]
         if is_messages_path(path):
             return render.not_allowed("POST")
-        if (asked := MODELS.fullmatch(path)) is not None:
-            return await models.page(router, scope, asked["name"] or "")
+        if (asked := _models_path(path)) is not None:
+            return await models.page(router, scope, asked["name"] or "", caller.key)
         if OPENAI_PATHS.fullmatch(path):
             unknown = f"Invalid URL ({method} {path}). It serves {_SERVED}."
             return openai_refusal(404, NOTHING_STORED if STORED.fullmatch(path) else unknown)
+        if path in _OF_ALL and not caller.is_admin:
+            raise ForbiddenError(MASTERS_ALONE)
         if path == "/llmroute/deployments":
             return await deployments.page(router)
         if path == "/metrics" and self._metrics is not None:
-            return self._metrics_page(self._metrics)
+            return await self._metrics_page(self._metrics)
         return render.not_found(f"No such path: {path}. This proxy serves {_SERVED}.")
 
-    def _metrics_page(self, metrics: Metrics) -> render.Rendered:
+    async def _metrics_page(self, metrics: Metrics) -> render.Rendered:
         kind = b"text/plain; version=0.0.4; charset=utf-8"
-        return render.Rendered(200, [(b"content-type", kind)], metrics.render())
+        # It reads the files of other workers, and perhaps the price list.
+        text = await anyio.to_thread.run_sync(metrics.render)
+        return render.Rendered(200, [(b"content-type", kind)], text)
+
+    def _readings(self) -> Iterator[Reading]:
+        return readings(self._served.router, self._ledger, self._under_way)
+
+
+def _is_ours(path: str, caller: Caller) -> bool:
+    """Tell whether a path below `/anthropic/` is answered here, and not by Anthropic.
+
+    A key for some aliases only is shown those, for it may not use the pass-through.  What Anthropic
+    might take for a Messages request is none of its paths: it would be counted nowhere.
+    """
+    if is_messages_path(plainly(path)):
+        return True
+    restricted = caller.key is not None and caller.key.is_restricted
+    return restricted and _models_path(path) is not None
+
+
+def _models_path(path: str) -> re.Match[str] | None:
+    return MODELS.fullmatch(path.removeprefix("/anthropic"))
 
 
 async def _through(
@@ -198,6 +247,7 @@ async def _through(
     except RequestError as error:
         rendered = door.failure(error)
         record.status, record.error = rendered.status, str(error)
+        record.error_kind = error.type
         router.note(record)
         await _respond(send, rendered)
         return

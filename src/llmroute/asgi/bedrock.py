@@ -15,9 +15,12 @@ from urllib.parse import unquote
 import msgspec
 
 from llmroute.accounts.caller import Caller
+from llmroute.accounts.model import Key
 from llmroute.asgi import render
 from llmroute.asgi.door import IN_A_HEADER, call_of, model_of, raw_path, translated
+from llmroute.asgi.models import visible
 from llmroute.errors import (
+    BudgetError,
     InvalidRequestError,
     RequestError,
     UnauthorizedError,
@@ -218,8 +221,10 @@ def is_below(scope: dict[str, Any]) -> bool:
     return path.startswith(("/bedrock/", "/model/")) or _PROFILES.fullmatch(path) is not None
 
 
-async def page(router: Router, scope: dict[str, Any]) -> render.Rendered:
+async def page(router: Router, scope: dict[str, Any], key: Key | None) -> render.Rendered:
     """Answer what is no invocation: the inference profiles, of which Claude Code reads the list.
+
+    Those of models that the caller's key may not ask for are not there.
 
     Raises:
         UnknownAliasError: There is no such page, or no such profile.
@@ -227,7 +232,8 @@ async def page(router: Router, scope: dict[str, Any]) -> render.Rendered:
     match = _PROFILES.fullmatch(raw_path(scope))
     if match is None or scope["method"] not in ("GET", "HEAD"):
         raise UnknownAliasError(_SERVED, "")
-    found = {model.id: _profile(model) for model in await router.models() if _is_an_id(model)}
+    models = await visible(router, key)
+    found = {model.id: _profile(model) for model in models if _is_an_id(model)}
     asked = unquote(match[1] or "")
     if not asked:
         return render.plain(200, {"inferenceProfileSummaries": list(found.values())})
@@ -258,7 +264,11 @@ def failure(error: RequestError | UpstreamError) -> render.Rendered:
     kind, message = render.described(error)
     if isinstance(error, UnauthorizedError):
         message = message.partition(". ")[0] + _HOW_TO_SEND_A_KEY
-    name, status = _named(kind, error.status)
+    if isinstance(error, BudgetError):
+        # Claude Code would take what an upstream's bill is told with for a key that is refused.
+        name, status = "ServiceQuotaExceededException", error.status
+    else:
+        name, status = _named(kind, error.status)
     given = [header for header in render.failure(error).headers if header[0] != b"content-type"]
     body = msgspec.json.encode({"message": _worded(message)})
     headers = [_JSON, (b"x-amzn-errortype", name.encode()), *_identified(given)]

@@ -15,8 +15,18 @@ from llmroute.messages.call import Call, Endpoint
 from llmroute.router import Answer, Router
 from llmroute.wire.envelope import Envelope
 from llmroute.wire.headers import Headers, upward
+from llmroute.wire.trace import traceparent
 
-__all__ = ["IN_A_HEADER", "TIMEOUTS", "Door", "call_of", "model_of", "raw_path", "translated"]
+__all__ = [
+    "IN_A_HEADER",
+    "LONGEST_NAME",
+    "TIMEOUTS",
+    "Door",
+    "call_of",
+    "model_of",
+    "raw_path",
+    "translated",
+]
 
 
 class Door(Protocol):
@@ -153,14 +163,24 @@ def call_of(
         model,
         endpoint=endpoint,
         sender=caller.sender,
-        session=named.get(b"x-claude-code-session-id", b"").decode("latin-1"),
-        agent=named.get(b"x-claude-code-agent-id", b"").decode("latin-1"),
-        parent=named.get(b"x-claude-code-parent-agent-id", b"").decode("latin-1"),
-        kind=named.get(b"x-claude-code-request-class", b"").decode("latin-1"),
-        client=named.get(b"user-agent", b"").decode("latin-1"),
+        session=_short(named.get(b"x-claude-code-session-id", b"")),
+        agent=_short(named.get(b"x-claude-code-agent-id", b"")),
+        parent=_short(named.get(b"x-claude-code-parent-agent-id", b"")),
+        kind=_short(named.get(b"x-claude-code-request-class", b"")),
+        client=_short(named.get(b"user-agent", b"")),
+        trace=traceparent(named.get(b"traceparent")),
         timeout=_timeout(named),
         **rest,
     )
+
+
+LONGEST_NAME = 200
+"""Characters of what a client calls a session, an agent or itself: guards and records keep it, for
+thousands of them."""
+
+
+def _short(name: bytes) -> str:
+    return name[:LONGEST_NAME].decode("latin-1")
 
 
 TIMEOUTS = (b"x-llmroute-timeout", b"x-litellm-timeout")

@@ -13,7 +13,7 @@ import msgspec
 
 from llmroute.accounts.caller import Caller
 from llmroute.asgi import render
-from llmroute.asgi.door import call_of
+from llmroute.asgi.door import LONGEST_NAME, call_of
 from llmroute.errors import InvalidRequestError, RequestError, UpstreamError
 from llmroute.messages.call import Call, Endpoint, Format, Spoken
 from llmroute.router import Answer, Head
@@ -90,7 +90,7 @@ def openai_call(
     )
     session = said.get("prompt_cache_key")
     if isinstance(session, str) and not call.session:
-        return dataclasses.replace(call, session=session)
+        return dataclasses.replace(call, session=session[:LONGEST_NAME])
     return call
 
 

@@ -7,26 +7,30 @@ one configured deployment in place of the client's.
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import quote
 
+from llmroute.accounts.access import check_unrestricted
 from llmroute.accounts.caller import Caller, Keys
 from llmroute.asgi.client import ClientGoneError, Message, Receive, Send, Watch
 from llmroute.errors import (
     FaultError,
+    ForbiddenError,
     InvalidRequestError,
     StreamBrokenError,
     UnknownAliasError,
     UpstreamError,
 )
+from llmroute.messages.events import error_type
 from llmroute.observe import Record
 from llmroute.router import Router
 from llmroute.transport import Body, Reply
 from llmroute.wire.headers import Headers
 
-__all__ = ["PassThrough", "query_of"]
+__all__ = ["PassThrough", "is_counted_nowhere", "plainly", "query_of"]
 
 # RFC 9110, 7.6.1: what belongs to one connection, not to the message.
 _HOP_BY_HOP = frozenset(
@@ -56,6 +60,14 @@ _STAYS_HERE = _HOP_BY_HOP | {
 _AS_SENT = "!$%&'()*+,/:;=?@[]-._~"
 # What tells the length of a body is not for the client to take out.
 _FRAMING = frozenset({b"content-length"})
+# What no model has a part in: besides these, telemetry, files and skills.  In all the rest one may,
+# in what Anthropic makes tomorrow too.
+_MODELLESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
+_WITHOUT_MODEL = re.compile(
+    r"/anthropic/(?:api/.*|v1/(?:files|skills|oauth)(?:/.*)?|v1/messages/batches/[^/]+/cancel)"
+)
+# Who may see it is another question than who may make calls.
+_ORGANIZATION = "/anthropic/v1/organizations"
 # A client that followed a redirect would take its key, which is ours, to another host.
 _STAYS_THERE = _HOP_BY_HOP | {b"location", b"set-cookie"}
 
@@ -79,13 +91,18 @@ class PassThrough:
         """Relay one request.
 
         Raises:
-            RequestError: There is no deployment to relay to, or the path leads elsewhere.
+            RequestError: There is no deployment to relay to, or the path leads elsewhere, or the
+                caller's key is for some aliases only.
             UpstreamError: The deployment cannot be reached.
         """
         if self.deployment is None:
             raise UnknownAliasError(
                 "No Anthropic deployment is configured, so there is nothing behind /anthropic/.", ""
             )
+        if caller.key is not None:
+            check_unrestricted(caller.key, "below /anthropic/ they are not told apart")
+            if plainly(scope["path"]).startswith(_ORGANIZATION):
+                raise ForbiddenError(_MASTERS_ORGANIZATION)
         path = _path(scope)
         started = time.monotonic()
         record = Record(
@@ -116,6 +133,7 @@ class PassThrough:
             raise
         except UpstreamError as error:
             record.status, record.outcome, record.error = error.status, "failed", str(error)
+            record.error_kind = error.type or error_type(error.status)
             raise
         finally:
             record.duration = time.monotonic() - started
@@ -154,6 +172,26 @@ class _RequestBody:
     async def after(self) -> Message:
         await self._read.wait()
         return await self._receive()
+
+
+_MASTERS_ORGANIZATION = (
+    "What an organization has and uses at Anthropic is shown to the master key only; a key's own "
+    "use is at /usage/me."
+)
+
+
+def plainly(path: str) -> str:
+    """Return a path as an upstream may read it that is not particular about slashes and case.
+
+    >>> plainly("/anthropic//v1/Messages/")
+    '/anthropic/v1/messages'
+    """
+    return re.sub(r"[/\\]+", "/", path).rstrip("/").lower()
+
+
+def is_counted_nowhere(method: str, path: str) -> bool:
+    """Tell whether a model may answer what is relayed: nobody learns here what that costs."""
+    return method not in _MODELLESS and _WITHOUT_MODEL.fullmatch(path) is None
 
 
 def _named_by_connection(headers: Headers) -> set[bytes]:

@@ -35,11 +35,13 @@ HEADERS = {
     "deployment": b"x-llmroute-deployment",
     "model": b"x-llmroute-model",
     "attempts": b"x-llmroute-attempts",
+    "call": b"x-llmroute-call",
     "estimated": b"x-llmroute-estimated",
     "losses": b"x-llmroute-losses",
 }
-"""Our own response headers: which deployment answered, its model, after how many attempts, whether
-a token count is an estimate, and what of the request the upstream did not get to see."""
+"""Our own response headers: which deployment answered, its model, after how many attempts, the
+call's id in the records, whether a token count is an estimate, and what of the request the upstream
+did not get to see."""
 
 # What no header may hold becomes a question mark.
 _PRINTABLE = bytes.maketrans(bytes([*range(32), 127]), b"?" * 33)
@@ -65,6 +67,8 @@ def own_headers(head: Head) -> list[tuple[bytes, bytes]]:
         (HEADERS["model"], _value(head.model)),
         (HEADERS["attempts"], str(head.attempts).encode()),
     ]
+    if head.call:
+        headers.append((HEADERS["call"], head.call.encode()))
     if head.losses:
         headers.append((HEADERS["losses"], _losses(head.losses)))
     return headers

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Literal
+import re
+from datetime import UTC, date, datetime, time
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from llmroute.config.settings import Settings
 
@@ -17,7 +18,74 @@ __all__ = [
     "LimitSettings",
     "TeamSettings",
     "UsageSettings",
+    "moment",
+    "name_problem",
 ]
+
+_LONGEST_NAME: Final = 100
+# What the records call the master key, and everyone where the proxy has none.
+_TAKEN: Final = frozenset({"local", "master"})
+# Where a name is asked for, an id may stand as well; and a key is nothing to be shown as one.
+_LIKE_ANOTHER = re.compile(r"sk-|config:|(?:key|team)_[0-9a-f]{20}\Z")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_MOST_DOLLARS: Final = 1_000_000_000
+
+
+def name_problem(name: str) -> str:
+    """Say why a key or a team cannot be called so; empty if it can.
+
+    >>> name_problem("master")
+    'is what the records call the master key; choose another name'
+    """
+    if not name.strip():
+        return "must not be empty"
+    if len(name) > _LONGEST_NAME:
+        return f"must not be longer than {_LONGEST_NAME} characters"
+    if not name.isprintable() or name.strip() != name:
+        return "must be printable text, without a space at either end"
+    if name.lower() in _TAKEN:
+        return "is what the records call the master key; choose another name"
+    if _LIKE_ANOTHER.match(name):
+        return "begins as a key or an id does; choose another name"
+    return ""
+
+
+def moment(value: object) -> datetime:
+    """Read a date or a time; a date is its midnight, and what names no zone is UTC.
+
+    >>> moment("2027-01-31").isoformat()
+    '2027-01-31T00:00:00+00:00'
+
+    Raises:
+        ValueError: It is neither.
+    """
+    try:
+        if isinstance(value, str):
+            value = datetime.fromisoformat(re.sub(r"\s+([+-])", r"\1", value.strip()))
+        elif isinstance(value, date) and not isinstance(value, datetime):
+            value = datetime.combine(value, time.min)
+        if isinstance(value, datetime):
+            return (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    raise ValueError("must be a date or a time: 2027-01-31, or 2027-01-31T18:00:00+01:00")
+
+
+def _digest(value: str) -> str:
+    if not _DIGEST.fullmatch(value.lower()):
+        raise ValueError("must be 64 hexadecimal digits, as `llmroute keys hash` prints them")
+    return value.lower()
+
+
+def _dollars(value: Any) -> Any:
+    if isinstance(value, str):
+        try:
+            float(value)
+        except ValueError:
+            raise ValueError(
+                "must be a number of US dollars, without a sign or a unit: 50"
+            ) from None
+    return value
 
 
 class LimitSettings(Settings):
@@ -34,7 +102,7 @@ class LimitSettings(Settings):
 class BudgetSettings(Settings):
     """A limit on what may be spent in a window of time."""
 
-    amount: float = Field(gt=0)
+    amount: Annotated[float, BeforeValidator(_dollars)] = Field(ge=0.000001, le=_MOST_DOLLARS)
     """US dollars."""
     period: Literal["day", "week", "month", "total"] = "month"
     """How long a window is: all begin at midnight UTC, weeks on Mondays; `total` never ends."""
@@ -64,7 +132,7 @@ class KeySettings(Settings):
 
     key: SecretStr | None = None
     """The key itself: a reference to a secret, `${CI_KEY}` say.  Either this or `sha256`."""
-    sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$")
+    sha256: Annotated[str, AfterValidator(_digest)] | None = None
     """Its SHA-256 in place of it, as `llmroute keys hash` prints it; no secret."""
     team: str | None = None
     """The name of a team of this file."""
@@ -74,8 +142,9 @@ class KeySettings(Settings):
     """Whose it is; an e-mail address, say."""
     tags: tuple[str, ...] = ()
     """What its usage is marked with."""
-    expires: datetime | None = None
-    """When it ends, a date or a time with its zone; left out, never."""
+    expires: Annotated[datetime, BeforeValidator(moment)] | None = None
+    """When it ends: a time, `2027-01-31T18:00:00+01:00` say, or a date, which is its midnight in
+    UTC; left out, never."""
     trusted: bool = False
     """Whether a gateway presents it that names the people behind it in headers."""
     blocked: bool = False
@@ -105,8 +174,13 @@ class UsageSettings(Settings):
     retention_days: int | None = Field(None, gt=0)
     """Days after which the record of a call is deleted, though not what it adds to the sums of its
     day; left out, never."""
+    records: bool = True
+    """Whether calls are written down, each with its key, tokens and cost, and watched by the cache
+    sentinel; budgets are kept either way."""
     price_factor: float = Field(1.0, ge=0)
     """What every list price is multiplied by: 0.85 for a discount of 15 %."""
+    cache_sentinel: bool = True
+    """Whether each session's prompts are watched, to tell why a prompt cache was not read."""
     when_store_fails: Literal["allow", "refuse"] = "allow"
     """What becomes of calls that have a budget while the database is away."""
 
@@ -126,3 +200,9 @@ class Accounts(Settings):
     """What stops a conversation that runs away."""
     usage: UsageSettings = UsageSettings()
     """What is kept of calls."""
+
+    @property
+    def needs_ledger(self) -> bool:
+        """Whether there is anything to check of calls, in a program that names no database too."""
+        is_limited = self.limits != LimitSettings() or self.guards != Guards()
+        return bool(self.keys) or bool(self.budgets) or is_limited

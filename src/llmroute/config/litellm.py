@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from pydantic import SecretStr
 
+from llmroute.config import litellm_accounts
 from llmroute.config.document import Document, Path
 from llmroute.config.environment import master_key
 from llmroute.config.litellm_deployment import Defaults, Entry, accepted, read_entry
@@ -25,7 +26,9 @@ from llmroute.config.litellm_model import (
     RouterSettings,
 )
 from llmroute.config.litellm_policy import policy
+from llmroute.config.litellm_prices import terms_of
 from llmroute.config.litellm_store import store
+from llmroute.config.litellm_telemetry import telemetry
 from llmroute.config.model import Alias, Config, Server
 from llmroute.config.settings import Settings
 from llmroute.config.validation import meant, names, section, validated
@@ -65,6 +68,9 @@ def read(document: Document, environ: Mapping[str, str]) -> Config:
         prices=groups.prices,
         origins=groups.origins,
         store=store(document, router),
+        database=litellm_accounts.database(document, general),
+        accounts=litellm_accounts.accounts(document, own, general),
+        telemetry=telemetry(document, own, environ),
         warnings=document.warnings,
         source=document.name,
     )
@@ -112,6 +118,7 @@ def _entries(document: Document, environ: Mapping[str, str], sections: Sections)
         environ=environ,
         forwarding=_forwarding(document, sections),
         refreshing=sections.own.enable_azure_ad_token_refresh,
+        terms=terms_of(document, sections.own),
     )
     entries = []
     for index, item in enumerate(listed):

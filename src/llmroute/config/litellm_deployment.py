@@ -20,6 +20,7 @@ from llmroute.config.litellm_cloud import Cloud, Given, Taken
 from llmroute.config.litellm_clouds import CLOUDS, SERVED, cloud_of
 from llmroute.config.litellm_keys import IGNORED, NOT_NEEDED, prefixed
 from llmroute.config.litellm_model import LitellmParams, ModelEntry, ModelInfo, RouterSettings
+from llmroute.config.litellm_prices import Prices, Terms, split
 from llmroute.config.model import Price
 from llmroute.config.origin import Origin
 from llmroute.config.provider_names import LITELLM_NAMES, refusal
@@ -31,13 +32,10 @@ from llmroute.providers.anthropic import DEFAULT_BASE_URL, AnthropicDeployment
 
 __all__ = ["Defaults", "Entry", "accepted", "read_entry"]
 
-_PRICES = {
-    "input": "input_cost_per_token",
-    "output": "output_cost_per_token",
-    "cache_read": "cache_read_input_token_cost",
-    "cache_write": "cache_creation_input_token_cost",
-    "cache_write_1h": "cache_creation_input_token_cost_above_1hr",
-}
+_PRICES = (
+    *("input_cost_per_token", "output_cost_per_token", "cache_read_input_token_cost"),
+    *("cache_creation_input_token_cost", "cache_creation_input_token_cost_above_1hr"),
+)
 _GUESSES = (
     ("claude-", "anthropic"),
     ("gemini-", "vertex_ai"),
@@ -59,6 +57,7 @@ class Defaults(NamedTuple):
         environ: The environment, the file's own variables included.
         forwarding: Aliases whose callers' credentials are forwarded; `None` for all.
         refreshing: Whether Azure's tokens may be those of this machine.
+        terms: What is taken off prices, or added to them.
     """
 
     timeout: float | None
@@ -69,6 +68,7 @@ class Defaults(NamedTuple):
     environ: Mapping[str, str]
     forwarding: frozenset[str] | None
     refreshing: bool
+    terms: Terms
 
 
 class Entry(NamedTuple):
@@ -135,12 +135,13 @@ def read_entry(document: Document, item: Any, at: Path, defaults: Defaults) -> E
     alias = alias if isinstance(alias, str) and alias else ""
     if alias.count("*") > 1:
         document.wrong((*at, "model_name"), "may have one *")
-    info = _info(document, outer.get("model_info"), (*at, "model_info"))
+    prices = Prices(document)
+    info = _info(document, outer.get("model_info"), (*at, "model_info"), prices)
     place = (*at, "litellm_params")
     inner = outer.get("litellm_params")
     reading = None
     if isinstance(inner, dict):
-        reading = _Reading(document, place, inner, info, defaults)
+        reading = _Reading(document, place, inner, info, defaults, prices)
     else:
         document.wrong(place, "must be a mapping (name: value)")
     if not alias:
@@ -154,7 +155,7 @@ def read_entry(document: Document, item: Any, at: Path, defaults: Defaults) -> E
         id=info.id,
         deployment=deployment,
         origin=origin,
-        price=_price(params, info),
+        price=prices.price(info.base_model, defaults.terms, reading.provider if reading else ""),
         shares=(params.weight, params.rpm, params.tpm) if params else (None, None, None),
         retries=retries,
         retries_at=retries_at,
@@ -163,8 +164,10 @@ def read_entry(document: Document, item: Any, at: Path, defaults: Defaults) -> E
     )
 
 
-def _info(document: Document, value: Any, at: Path) -> ModelInfo:
-    settings = section(document, value, at)
+def _info(document: Document, value: Any, at: Path, prices: Prices) -> ModelInfo:
+    settings, priced = split(section(document, value, at))
+    for key, price in priced.items():
+        prices.add(key, price, (*at, key))
     kept = accepted(document, "model_info", settings, {key: (*at, key) for key in settings})
     for key in kept.keys() - ModelInfo.model_fields.keys():
         # LiteLLM keeps notes of any name here, so an unknown one is no mistake by itself.
@@ -174,19 +177,9 @@ def _info(document: Document, value: Any, at: Path) -> ModelInfo:
     info = validated(document, ModelInfo, kept, at) or ModelInfo()
     if info.id and not (info.id.isascii() and info.id.isprintable()):
         document.wrong((*at, "id"), "goes into a header: it must be plain ASCII")
+    for key in _PRICES:
+        prices.add(key, getattr(info, key), (*at, key))
     return info
-
-
-def _price(params: LitellmParams | None, info: ModelInfo) -> Price | None:
-    given = {
-        kind: cost
-        for kind, name in _PRICES.items()
-        for cost in (getattr(info, name), getattr(params, name, None))
-        if cost is not None
-    }
-    if not given and info.base_model is None:
-        return None
-    return Price(**given, base_model=info.base_model)
 
 
 class _Reading:
@@ -199,6 +192,7 @@ class _Reading:
         own: dict[str, Any],
         info: ModelInfo,
         defaults: Defaults,
+        prices: Prices,
     ) -> None:
         self._document = document
         self._at = at
@@ -215,6 +209,9 @@ class _Reading:
         if (cloud := self._cloud) is not None:
             self._own = {key: value for key, value in self._given.items() if cloud.owns(key)}
             common = {key: v for key, v in self._given.items() if key not in self._own}
+        common, priced = split(common)
+        for key, price in priced.items():
+            prices.add(key, price, self._places[key])
         kept = accepted(document, "litellm_params", common, self._places)
         if self._no:
             # Another provider's settings are not known here; a slip in a common one still shows.
@@ -234,6 +231,13 @@ class _Reading:
                 ModelInfo.model_fields, "unknown setting here; it belongs under model_info"
             ),
         )
+        for key in _PRICES:
+            prices.add(key, getattr(self.params, key, None), self._places.get(key, at))
+
+    @property
+    def provider(self) -> str:
+        """The provider, as LiteLLM calls it."""
+        return self._provider
 
     @property
     def retries(self) -> tuple[int | None, Path | None]:

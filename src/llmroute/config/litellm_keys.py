@@ -16,13 +16,15 @@ __all__ = [
     "prefixed",
 ]
 
-_LOGGING = "there are no callbacks; the log and /metrics say what was done"
+_LOGGING = "callbacks are otel and prometheus; the log and /metrics say what was done"
 _CACHE = "answers are not cached"
-_DATABASE = "nothing is kept in a database in this version"
+_DATABASE = "of the database, only the address is a setting"
+_WRITTEN = "the record of every call is written, in batches, and holds no prompt"
 _UI = "there is no user interface"
 _REDIS = "one Redis server is used, the one that redis_url or redis_host names"
-_BUDGET = "no budget is enforced in this version"
-_LIMIT = "this limit is not enforced in this version"
+_BUDGET = "budgets are those of keys and of teams, and one for all calls"
+_LIMIT = "a deployment's limits are rpm, tpm and max_parallel_requests"
+_PARALLEL = "each key has a limit of its own: `llmroute keys update NAME --parallel N`"
 _TAGS = "requests are not routed by tags"
 _HEALTH = "no paid request is sent to find out whether a model works"
 _RETRIES = "routing is the same for every alias; see retry_policy"
@@ -30,12 +32,13 @@ _FAILS = "faults are counted together; see allowed_fails"
 _DEFAULTS = "defaults are not applied to Messages requests; put it into extra_body if it is meant"
 _UNTOUCHED = "requests go out as they came in"
 _TRANSLATION = "it concerns translation, and requests to Anthropic are not translated"
-_ENTERPRISE = "access is by the master key"
+_ENTERPRISE = "access is by the master key, and by the keys that `llmroute keys` makes"
+_DEFAULT_KEY = "a key has what it is given when it is made"
 _TLS = "certificates are always checked, against the system's authorities"
 _CODE = "code is never loaded from a configuration"
 _PART = "it is not a part of a gateway to Messages"
 _AFFINITY = "a conversation stays where its prompt cache is, for as long as that lives"
-_PRICES = "prices by tier are not kept"
+_PRICES = "an answer does not tell what this is a price of; prices are by token and by request"
 
 
 def _all(reason: str, names: str) -> dict[str, str]:
@@ -76,13 +79,13 @@ IGNORED: Mapping[str, Mapping[str, str]] = {
         **_all("Anthropic has no such setting", "api_version organization region_name"),
         **_all(_LOGGING, "litellm_trace_id litellm_session_id success_callback failure_callback"),
         **_all(_TLS, "ssl_verify"),
-        **_all(_PRICES, "tiered_pricing input_cost_per_second output_cost_per_second"),
+        **_all(_PRICES, "input_cost_per_second output_cost_per_second"),
         **_all(_PART, "auto_router_config auto_router_config_path auto_router_default_model"),
     },
     "litellm_settings": {
         **_all(
             _LOGGING,
-            """callbacks success_callback failure_callback service_callback audit_log_callbacks
+            """audit_log_callbacks
             langfuse_default_tags turn_off_message_logging redact_messages_in_exceptions
             redact_user_api_key_info global_disable_no_log_param log_raw_request_response
             prometheus_initialize_budget_metrics prometheus_metrics_config
@@ -90,19 +93,18 @@ IGNORED: Mapping[str, Mapping[str, str]] = {
             custom_prometheus_metadata_labels s3_callback_params store_audit_logs""",
         ),
         **_all(
-            _ENTERPRISE,
+            _DEFAULT_KEY,
             """default_internal_user_params default_team_params default_team_settings
             upperbound_key_generate_params default_key_generate_params key_generation_settings
             max_internal_user_budget internal_user_budget_duration""",
         ),
         **_all(
-            "no costs are kept in this version",
-            """disable_end_user_cost_tracking cost_discount_config cost_margin_config
-            include_cost_in_streaming_usage""",
+            "the cost of every call is kept, and no answer tells it",
+            "disable_end_user_cost_tracking include_cost_in_streaming_usage",
         ),
         **_all("use llmroute check, and the log", "set_verbose debug detailed_debug"),
         **_all(_CACHE, "cache cache_params caching caching_with_models enable_redis_auth_cache"),
-        **_all(_BUDGET, "max_budget budget_duration max_end_user_budget max_user_budget"),
+        **_all(_BUDGET, "max_end_user_budget max_user_budget"),
         **_all(_TLS, "ssl_verify ssl_certificate ssl_security_level ssl_ecdh_curve"),
         **_all("the system decides between IPv4 and IPv6", "force_ipv4"),
         **_all(_UNTOUCHED, "reasoning_auto_summary enable_anthropic_prompt_caching"),
@@ -148,15 +150,21 @@ IGNORED: Mapping[str, Mapping[str, str]] = {
     "general_settings": {
         **_all(
             _DATABASE,
-            """database_url database_type database_args database_connection_pool_limit
+            """database_type database_args database_connection_pool_limit
             database_connection_timeout database_connection_pool_timeout
-            allow_requests_on_db_unavailable
-            store_model_in_db store_prompts_in_spend_logs disable_spend_logs
-            disable_spend_updates disable_adding_master_key_hash_to_db use_redis_transaction_buffer
-            maximum_spend_logs_retention_period maximum_spend_logs_retention_interval
-            proxy_batch_write_at proxy_budget_rescheduler_min_time disable_error_logs
-            proxy_budget_rescheduler_max_time disable_prisma_schema_update supported_db_objects
-            use_shared_health_check disable_reset_budget""",
+            disable_adding_master_key_hash_to_db use_redis_transaction_buffer
+            disable_prisma_schema_update supported_db_objects use_shared_health_check""",
+        ),
+        **_all("models stand in the file", "store_model_in_db"),
+        **_all(
+            _WRITTEN,
+            """store_prompts_in_spend_logs disable_spend_updates disable_error_logs
+            proxy_batch_write_at maximum_spend_logs_retention_interval""",
+        ),
+        **_all(
+            "a budget begins anew at midnight UTC, with its day, week or month",
+            """proxy_budget_rescheduler_min_time proxy_budget_rescheduler_max_time
+            disable_reset_budget""",
         ),
         **_all(
             _UI,
@@ -167,7 +175,7 @@ IGNORED: Mapping[str, Mapping[str, str]] = {
         **_all(_LOGGING, "alerting_args spend_report_frequency otel service_callbacks"),
         **_all(_HEALTH, "background_health_checks health_check_interval health_check_details"),
         **_all(_HEALTH, "health_check_concurrency health_check_ignore_transient_errors"),
-        **_all(_LIMIT, "max_parallel_requests global_max_parallel_requests"),
+        **_all(_PARALLEL, "max_parallel_requests"),
         **_all("answers are relayed whatever their size", "max_response_size_mb"),
         **_all("name the paths of an upstream by its deployment", "pass_through_endpoints"),
         **_all("timeouts stand with the deployments", "pass_through_request_timeout"),
@@ -201,9 +209,8 @@ IGNORED: Mapping[str, Mapping[str, str]] = {
         **_all(_HEALTH, "disable_background_health_check health_check_model health_check_timeout"),
         **_all(_TAGS, "enable_tag_filtering"),
         **_all(_UNTOUCHED, "cache_control_ttl"),
-        **_all(_DATABASE, "db_model created_at updated_at created_by updated_by"),
+        **_all("models stand in the file", "db_model created_at updated_at created_by updated_by"),
         **_all("every deployment of the file is in use", "blocked"),
-        **_all(_PRICES, "tiered_pricing"),
     },
 }
 

@@ -97,7 +97,11 @@ class LitellmParams(Settings):
     use_in_pass_through: bool = False
     """Serve what comes in under `/anthropic` and names no alias."""
     input_cost_per_token: float | None = Field(None, ge=0)
-    """US dollars; here or in `model_info`, like the four below."""
+    """US dollars; here or in `model_info`, like the four below.  Each may end in
+    `_above_200k_tokens`, with any number, for longer prompts, or in `_batches`, `_flex`,
+    `_priority` or `_fast`.  `output_cost_per_reasoning_token`, `input_cost_per_request`,
+    `search_context_cost_per_query` and `tiered_pricing` count as well; a tier holds for the whole
+    of a call."""
     output_cost_per_token: float | None = Field(None, ge=0)
     """US dollars."""
     cache_read_input_token_cost: float | None = Field(None, ge=0)
@@ -172,8 +176,27 @@ class LitellmSettings(Settings):
     """Foundry deployments without any credential use the identity of the machine this runs on."""
     json_logs: bool = False
     """Write the log as JSON."""
+    callbacks: list[Any] | str | None = None
+    """What is told of calls: `otel` has spans and metrics sent to a collector, and `prometheus` is
+    so anyway; others are ignored."""
+    success_callback: list[Any] | str | None = None
+    """The same."""
+    failure_callback: list[Any] | str | None = None
+    """The same."""
+    service_callback: list[Any] | str | None = None
+    """The same."""
+    max_budget: float | None = Field(None, gt=0)
+    """US dollars that all calls together may cost."""
+    budget_duration: str | None = None
+    """How long the window of that budget is: `1d`, `7d` or `30d`; what is something else is taken
+    as the nearest of these, with a warning.  Left out, the budget is for good."""
     model_group_settings: dict[str, Any] | None = None
     """`forward_client_headers_to_llm_api`: aliases whose callers' own credential is forwarded."""
+    cost_discount_config: dict[str, Any] | None = None
+    """What is taken off all prices of a provider, a share by its name: 0.05 for 5 %."""
+    cost_margin_config: dict[str, Any] | None = None
+    """What is added to them, a share likewise, or a mapping with `percentage`, which is a share,
+    and `fixed_amount`, US dollars a request; `global` is for providers that are not named."""
 
 
 class RouterSettings(Settings):
@@ -247,6 +270,19 @@ class GeneralSettings(Settings):
     """The same."""
     max_request_size_mb: float | None = Field(None, gt=0)
     """The largest request accepted, in units of 1,048,576 bytes."""
+    database_url: SecretStr | None = None
+    """Where keys, budgets and usage are kept, `postgresql://…`.  It may be the database that
+    LiteLLM has: the names of all our tables begin with `llmroute_`, and its own are not touched,
+    nor read.  Left out, they are kept in a file, as with `database` in a native one."""
+    global_max_parallel_requests: int | None = Field(None, gt=0)
+    """Requests of everybody that are under way at once."""
+    maximum_spend_logs_retention_period: str | None = None
+    """How long the record of a call is kept: `30d`, say; whole days.  Left out, for good."""
+    disable_spend_logs: bool = False
+    """Write no record of any call, and no sums of days; what budgets have spent is kept."""
+    allow_requests_on_db_unavailable: bool | None = None
+    """What becomes of calls that have a budget while the database is away; they are let through,
+    if this is not `false`."""
     safeguards_classifier_model: str | None = None
     """The `model_name` that judges tool calls for Claude Code's auto mode, where the upstream does
     not."""

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field, SecretStr
 from llmroute.config.accounts import Accounts
 from llmroute.config.origin import Origin
 from llmroute.config.settings import Settings
+from llmroute.config.telemetry import Logs, Telemetry
 from llmroute.config.validation import meant
 from llmroute.errors import Problem, Remedy
 from llmroute.providers import Deployment
@@ -25,7 +26,9 @@ __all__ = [
     "Config",
     "ErrorRule",
     "Hedge",
+    "OwnRates",
     "Price",
+    "PriceTier",
     "Routing",
     "Safeguards",
     "Server",
@@ -34,6 +37,8 @@ __all__ = [
 
 _POLICY = Policy()
 _STORES = ("redis", "rediss", "unix")
+_DATABASES = ("sqlite", "postgresql", "postgres")
+_NO_DATABASE = "none"
 
 
 def _store_address(value: SecretStr) -> SecretStr:
@@ -48,6 +53,27 @@ def _store_address(value: SecretStr) -> SecretStr:
         usable = False
     if not usable:
         raise ValueError("is not an address")
+    return value
+
+
+def _database_address(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value()
+    scheme, _, rest = text.partition("://")
+    kind = scheme.partition("+")[0]
+    if text == _NO_DATABASE:
+        return value
+    if not rest or kind not in _DATABASES:
+        near = "" if kind in _DATABASES else meant(kind, (*_DATABASES, _NO_DATABASE))
+        raise ValueError(f"must start with sqlite:/// or postgresql://, or be none{near}")
+    try:
+        parts = urlsplit(text)
+        usable = parts.path not in ("", "/") and parts.port != 0
+    except ValueError:
+        usable = False
+    if kind == "sqlite" and (not usable or parts.netloc):
+        raise ValueError("must name a file: sqlite:////absolute/path")
+    if not usable:
+        raise ValueError("is not an address: postgresql://USER:PASSWORD@HOST:PORT/DATABASE")
     return value
 
 
@@ -197,7 +223,7 @@ class Sharing(Settings):
     out, each process knows its own."""
     store_prefix: str = Field("llmroute:", min_length=1)
     """How the names of what is kept there begin."""
-    database: SecretStr | None = None
+    database: Annotated[SecretStr, AfterValidator(_database_address)] | None = None
     """Where keys, budgets and usage are kept: `sqlite:////absolute/path`, `postgresql://…`, or
     `none` to keep them no longer than the process lives.  Left out, `llmroute serve` keeps them in
     `llmroute.db` in its data directory, and Python code nowhere."""
@@ -207,7 +233,8 @@ class Server(Settings):
     """The proxy's own settings."""
 
     host: str = "127.0.0.1"
-    """The address to listen on; without a master key, only loopback is accepted."""
+    """The address to listen on; without a master key, and without keys in the file, only loopback
+    is accepted."""
     port: int = Field(4000, ge=0, le=65_535)
     """The port to listen on; one that is taken is an error."""
     master_key: SecretStr | None = None
@@ -223,7 +250,7 @@ class Server(Settings):
     """How the line for each request is written."""
 
 
-class Price(Settings):
+class OwnRates(Settings):
     """What a deployment's tokens cost, in US dollars a token."""
 
     input: float | None = Field(None, ge=0)
@@ -236,8 +263,34 @@ class Price(Settings):
     """Tokens written to the prompt cache for five minutes."""
     cache_write_1h: float | None = Field(None, ge=0)
     """Tokens written to the prompt cache for an hour."""
+    thinking: float | None = Field(None, ge=0)
+    """Tokens of the answer that are thinking; left out, as the others."""
+
+
+class PriceTier(OwnRates):
+    """What they cost in a call with a longer prompt; what is left out is as for shorter ones."""
+
+    above: int = Field(ge=1)
+    """Tokens of the prompt, cached ones included, above which this holds for the whole call."""
+
+
+class Price(OwnRates):
+    """What a deployment costs."""
+
+    tiers: tuple[PriceTier, ...] = ()
+    """What tokens cost in calls with longer prompts."""
+    modes: Mapping[Literal["batch", "fast", "flex", "priority"], OwnRates] = Field(
+        default_factory=dict
+    )
+    """What they cost where the answer says that it was made in a mode."""
+    web_search: float | None = Field(None, ge=0)
+    """A search of the web, in US dollars."""
+    request: float | None = Field(None, ge=0)
+    """A request, whatever its length, in US dollars."""
     base_model: str | None = None
     """The model whose list price holds where none is given."""
+    factor: float | None = Field(None, ge=0)
+    """What the list price is multiplied by, in place of `usage.price_factor`."""
 
 
 def _nothing() -> Mapping[str, Any]:
@@ -261,6 +314,8 @@ class Config:
         database: Where keys, budgets and usage are kept; `none` for in memory, `None` if the file
             does not say.
         accounts: Keys, teams, limits and budgets of the file.
+        telemetry: What a collector is told; `None` if the file does not say.
+        logs: What is written of calls beside the log.
         warnings: What is not as the file says, and does no harm.
         found: What was found in the environment, a line each, where there is no file.
         source: The file, or `<dict>` or `<environment>`.
@@ -278,6 +333,8 @@ class Config:
     store_prefix: str = "llmroute:"
     database: SecretStr | None = None
     accounts: Accounts = field(default_factory=Accounts)
+    telemetry: Telemetry | None = None
+    logs: Logs = field(default_factory=Logs)
     warnings: tuple[Problem, ...] = ()
     found: tuple[str, ...] = ()
     source: str = "<dict>"

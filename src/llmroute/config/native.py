@@ -1,4 +1,7 @@
-"""The native dialect: `deployments`, `aliases`, `routing`, `server`.  All of it is strict."""
+"""The native dialect: `deployments`, `aliases`, `routing`, `server`.  All of it is strict.
+
+Who may what is read in `native_accounts`.
+"""
 
 from __future__ import annotations
 
@@ -9,23 +12,28 @@ from typing import Any
 from pydantic import SecretStr
 
 from llmroute.config import aws, azure, google
+from llmroute.config.accounts import Accounts
 from llmroute.config.document import Document, Path
 from llmroute.config.environment import master_key
-from llmroute.config.extras import check_installed, check_store
+from llmroute.config.extras import check_database, check_installed, check_store
 from llmroute.config.model import (
     Alias,
     Config,
     ErrorRule,
     Hedge,
+    Price,
     Routing,
     Safeguards,
     Server,
     Sharing,
 )
+from llmroute.config.native_accounts import accounts
 from llmroute.config.native_vendor import Expanded, expanded
 from llmroute.config.origin import Origin
+from llmroute.config.prices import read_price
 from llmroute.config.provider_names import unknown
 from llmroute.config.references import placeholder
+from llmroute.config.telemetry import logs, telemetry
 from llmroute.config.validation import (
     check_headers,
     meant,
@@ -43,8 +51,8 @@ from llmroute.routing.aliases import Aliases
 
 __all__ = ["TOP", "read"]
 
-_SECTIONS = ("deployments", "aliases", "routing", "server", "include")
-TOP = (*_SECTIONS, *Sharing.model_fields)
+_SECTIONS = ("deployments", "aliases", "routing", "server", "telemetry", "logs", "include")
+TOP = (*_SECTIONS, *Accounts.model_fields, *Sharing.model_fields)
 _SOME_NAME = frozenset({"api-key", "authorization", "x-api-key"})
 # What tells `NAME#2` from `NAME`.
 _OF_SEVERAL = "#"
@@ -97,15 +105,21 @@ def read(document: Document, environ: Mapping[str, str]) -> Config:
     own = {name: data[name] for name in Sharing.model_fields if name in data}
     sharing = validated(document, Sharing, own, ()) or Sharing()
     check_store(document, sharing.store, ("store",))
+    check_database(document, sharing.database, ("database",))
     return Config(
         deployments=blocks.deployments,
         aliases=aliases,
         server=server.model_copy(update={"master_key": key}),
         policy=routing.policy(),
         groups=blocks.groups,
+        prices=blocks.prices,
         origins=blocks.origins,
         store=sharing.store if document.credentials else None,
         store_prefix=sharing.store_prefix,
+        database=sharing.database,
+        accounts=accounts(document, _given(document), key),
+        telemetry=telemetry(document),
+        logs=logs(document),
         warnings=document.warnings,
         source=document.name,
     )
@@ -172,6 +186,7 @@ class _Blocks:
         groups: Of those made of one block with several keys, the block's name by theirs.
         origins: Where each of them stands.
         members: The deployments made of each block, by the block's name.
+        prices: What the file says of prices, by deployment.
     """
 
     def __init__(self, document: Document, environ: Mapping[str, str]) -> None:
@@ -179,6 +194,7 @@ class _Blocks:
         self.groups: dict[str, str] = {}
         self.origins: dict[str, Origin] = {}
         self.members: dict[str, list[str]] = {}
+        self.prices: dict[str, Price] = {}
         self._document = document
         self._environ = environ
 
@@ -222,9 +238,13 @@ class _Blocks:
     def _make(
         self, name: str, block: str, settings: dict[str, Any], at: Path, origins: dict[str, Path]
     ) -> None:
-        deployment = _deployment(self._document, settings, at, origins, self._environ)
+        own = {key: value for key, value in settings.items() if key != "price"}
+        deployment = _deployment(self._document, own, at, origins, self._environ)
+        price = read_price(self._document, settings.get("price"), (*at, "price"))
         if deployment is None:
             return
+        if price is not None:
+            self.prices[name] = price
         self.deployments[name] = deployment
         self.members.setdefault(block, []).append(name)
         if name != block:

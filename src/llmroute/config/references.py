@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 from llmroute.config.document import Document, Path
 from llmroute.config.validation import meant
 
-__all__ = ["Reader", "placeholder", "resolve"]
+__all__ = ["ABSENT_DATABASE", "Reader", "placeholder", "resolve"]
 
 Reader: TypeAlias = Callable[[str], str]
 """Returns the text of a file; raises `OSError` or `UnicodeDecodeError`."""
@@ -27,19 +27,24 @@ _INLINE = re.compile(r"(\$?)\$\{([^}]*)\}")
 # Where a credential may stand, in either dialect.
 _CREDENTIALS = frozenset(
     """
-    access_key_id api_key api_keys auth_token client_secret credentials credentials_file
-    federated_token_file master_key password profile secret_access_key session_token store username
-    web_identity_token
+    access_key_id api_key api_keys auth_token client_secret credentials credentials_file database
+    federated_token_file key master_key password profile secret_access_key session_token sha256
+    store username web_identity_token
     aws_access_key_id aws_profile_name aws_secret_access_key aws_session_token
-    aws_web_identity_token azure_ad_token azure_password azure_username redis_password redis_url
-    redis_username vertex_ai_credentials vertex_credentials
+    aws_web_identity_token azure_ad_token azure_password azure_username database_url
+    redis_password redis_url redis_username vertex_ai_credentials vertex_credentials
     api-key authorization x-api-key
     """.split()  # noqa: SIM905 - a list of this length would be read by nobody
 )
+ABSENT_DATABASE = "postgresql://absent/absent"
+"""What stands for the address of a database that a variable would have."""
 # What stands for those of them that are more than a word.
 _WHOLES = {
     "credentials": '{"type": "absent"}',
+    "database": ABSENT_DATABASE,
+    "database_url": ABSENT_DATABASE,
     "redis_url": "redis://absent",
+    "sha256": "0" * 64,
     "store": "redis://absent",
 }
 

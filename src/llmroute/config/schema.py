@@ -10,6 +10,15 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from llmroute.config.accounts import (
+    Accounts,
+    BudgetSettings,
+    Guards,
+    KeySettings,
+    LimitSettings,
+    TeamSettings,
+    UsageSettings,
+)
 from llmroute.config.litellm_clouds import CLOUDS
 from llmroute.config.litellm_keys import IGNORED, NOT_NEEDED
 from llmroute.config.litellm_model import (
@@ -24,6 +33,8 @@ from llmroute.config.litellm_model import (
 from llmroute.config.litellm_vendors import PARAMS
 from llmroute.config.model import Alias, ErrorRule, Hedge, Routing, Safeguards, Server, Sharing
 from llmroute.config.native_vendor import API
+from llmroute.config.prices import ModePrice, PriceSettings, TierPrice
+from llmroute.config.telemetry import BodySettings, Logs, Telemetry
 from llmroute.providers import PROVIDERS
 from llmroute.providers.vendors import VENDORS
 
@@ -59,6 +70,7 @@ def json_schema() -> dict[str, Any]:
     deployments = [_object(row.deployment) for row in PROVIDERS.values()]
     for deployment in deployments:
         deployment["required"] = ["provider"]
+        deployment["properties"]["price"] = _price()
     deployments.append(_of_vendors(deployments))
     native = {
         "deployments": _mapping({"anyOf": deployments}, "By name."),
@@ -68,6 +80,9 @@ def json_schema() -> dict[str, Any]:
         ),
         "routing": _routing(),
         "server": _object(Server),
+        **_accounts(),
+        "telemetry": _object(Telemetry),
+        "logs": _logs(),
         **_object(Sharing)["properties"],
     }
     params = _object(LitellmParams, "litellm_params")
@@ -177,6 +192,18 @@ def _inlined(kind: Mapping[str, Any]) -> Mapping[str, Any]:
     return kind
 
 
+def _price() -> dict[str, Any]:
+    schema = _object(PriceSettings)
+    settings = schema["properties"]
+    mode, tier = _object(ModePrice), _object(TierPrice)
+    for name in PriceSettings.model_fields.keys() - ModePrice.model_fields.keys():
+        if name == "tiers":
+            settings[name] = {**settings[name], "items": tier}
+        elif settings[name].get("type") == "object":
+            settings[name] = mode | {"description": settings[name]["description"]}
+    return schema | {"description": "What it costs, where no list knows it, or knows it wrong."}
+
+
 def _alias() -> dict[str, Any]:
     schema = _object(Alias)
     settings = schema["properties"]
@@ -197,6 +224,47 @@ def _routing() -> dict[str, Any]:
     short = {"enum": rule["properties"]["remedy"]["enum"]}
     errors["additionalProperties"] = {"anyOf": [short, rule]}
     return schema
+
+
+def _accounts() -> dict[str, Any]:
+    docs = attribute_docs(Accounts)
+    blocks: dict[str, type[BaseModel]] = {
+        "limits": LimitSettings,
+        "guards": Guards,
+        "usage": UsageSettings,
+    }
+    return {
+        "keys": _mapping(_account(KeySettings), docs["keys"]),
+        "teams": _mapping(_account(TeamSettings), docs["teams"]),
+        "budgets": _budgets(docs["budgets"]),
+        **{name: _object(each) | {"description": docs[name]} for name, each in blocks.items()},
+    }
+
+
+def _logs() -> dict[str, Any]:
+    schema = _object(Logs)
+    bodies = schema["properties"]["bodies"]
+    settings = _object(BodySettings)
+    schema["properties"]["bodies"] = {
+        "anyOf": [{"type": "string"}, settings],
+        "description": bodies["description"],
+    }
+    return schema
+
+
+def _account(model: type[BaseModel]) -> dict[str, Any]:
+    schema = _object(model)
+    settings = schema["properties"]
+    for name in ("aliases", "tags"):
+        settings[name] = _NAME_OR_NAMES | {"description": settings[name]["description"]}
+    limits = {"description": settings["limits"]["description"]}
+    settings["limits"] = _object(LimitSettings) | limits
+    settings["budgets"] = _budgets(settings["budgets"]["description"])
+    return schema
+
+
+def _budgets(description: str) -> dict[str, Any]:
+    return {"type": "array", "items": _object(BudgetSettings), "description": description}
 
 
 def _mapping(values: dict[str, Any], description: str) -> dict[str, Any]:

@@ -45,6 +45,8 @@ _WORDS = {
     "value_error": "{error}",
 }
 _ADDRESSES = frozenset({"api_base", "base_url"})
+# How the names of secrets end that are in no header.
+_NOT_SENT = ("password", "database", "database_url")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\xa0-\xff]*")
 
@@ -163,7 +165,7 @@ def _refusal(model: type[BaseModel], name: str, value: Any) -> str | None:
         needed = field.is_required() or SecretStr in kinds or name in _ADDRESSES
         return "has no value" if needed else None
     if SecretStr in kinds:
-        return _refusal_of_secret(value, sent=not name.endswith("password"))
+        return _refusal_of_secret(value, sent=not name.endswith(_NOT_SENT))
     if kinds <= {int, float}:
         if isinstance(value, bool):
             return "must be a number"

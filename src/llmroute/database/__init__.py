@@ -37,6 +37,7 @@ class Database:
         self._engines: Engines | None = None
         self._opening = threading.Lock()
         self._threads = anyio.CapacityLimiter(4)
+        self._reports = anyio.CapacityLimiter(1)
 
     async def upgrade(self) -> bool:
         """Bring the schema up to date; return whether there was anything to do.
@@ -66,6 +67,14 @@ class Database:
             StoreError: The database cannot be had, or does not do what it is told.
         """
         return await self._run(lambda: self.read_now(work))
+
+    async def survey(self, work: Callable[[Connection], T]) -> T:
+        """Do what `read()` does, for what may take long: one at a time, so that nobody else waits.
+
+        Raises:
+            StoreError: As `read()` does.
+        """
+        return await anyio.to_thread.run_sync(lambda: self.read_now(work), limiter=self._reports)
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Do `work` in one transaction, all of it or nothing; it may be called more than once.

@@ -33,6 +33,7 @@ __all__ = [
     "keys",
     "leases",
     "metadata",
+    "pauses",
     "spend",
     "teams",
 ]
@@ -226,6 +227,7 @@ days = Table(
     _number("cache_write"),
     _number("cost"),
     _number("saved"),
+    Index(f"{PREFIX}days_key", "key", "day"),
 )
 
 audit = Table(
@@ -241,4 +243,17 @@ audit = Table(
     _text("before", "null"),
     _text("after", "null"),
     Index(f"{PREFIX}audit_at", "at"),
+)
+
+pauses = Table(
+    f"{PREFIX}pauses",
+    metadata,
+    # A key, by its name or id, or a session.
+    Column("subject", Text, primary_key=True),
+    _number("at"),
+    _perhaps("until"),
+    _text("reason"),
+    _text("actor"),
+    # When it was resumed.  It stays for a while, so that every process hears of it.
+    _perhaps("ended"),
 )

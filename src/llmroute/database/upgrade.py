@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +15,8 @@ __all__ = ["migrate", "revision_of"]
 
 # Of the lock under which PostgreSQL's schema is upgraded; any number will do.
 _LOCK: Final = 0x6C6C6D726F757465
+# Alembic keeps what it works on in its modules, for one upgrade at a time.
+_UPGRADING: Final = threading.Lock()
 
 
 def revision_of(connection: Connection) -> str:
@@ -50,5 +53,6 @@ def migrate(connection: Connection) -> bool:
             f"version works with {REVISION}); install that version, or name another database"
         )
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    with _UPGRADING:
+        command.upgrade(config, "head")
     return True

@@ -76,6 +76,8 @@ class Call:
         parent: The id of the agent that started this one, where that is a subagent itself.
         kind: The class of request that Claude Code names: `main`, `subagent`, `compaction`, …
         client: What the caller calls itself, `claude-cli/2.1.330` say.
+        trace: The W3C `traceparent` it came with; empty if there is none, or it is none.
+        is_ours: Whether llmroute makes it by itself, on behalf of the sender's own call.
         without: Betas and places that the deployment has refused, and that are left out.
         timeout: Seconds the caller will wait for the answer to begin, and then for each pause in
             it; `None` for the deployment's own.
@@ -98,6 +100,8 @@ class Call:
     parent: str = ""
     kind: str = ""
     client: str = ""
+    trace: str = ""
+    is_ours: bool = False
     without: frozenset[str] = frozenset()
     timeout: float | None = None
     spoken: Spoken | None = None

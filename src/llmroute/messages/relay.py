@@ -7,6 +7,8 @@ first content, and where a chunk holds the end of the message or an error.
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from typing import Any
 
 import msgspec
@@ -22,6 +24,11 @@ __all__ = ["Relay"]
 
 _decode = msgspec.json.Decoder().decode
 _check = msgspec.json.Decoder(msgspec.Raw).decode
+
+# What has passed is measured in pieces of this size, if at all: most answers are shorter.
+_PIECE = 64 * 1024  # bytes
+# Of English about four, of code and in the newest vocabularies about three.
+_BYTES_PER_TOKEN = 3.5
 
 # What clients decode.  Others they pass over, and so do we.
 _OF_A_MESSAGE = frozenset(
@@ -63,7 +70,11 @@ class Relay:
 
     __slots__ = (
         "_asked",
+        "_passed",
+        "_said",
         "_tail",
+        "_told",
+        "_unread",
         "_waiting",
         "begun",
         "complete",
@@ -84,6 +95,13 @@ class Relay:
         self._waiting: list[bytes] = []
         # The last two bytes that wait: with what comes next they may make a blank line.
         self._tail = b""
+        # Events that have passed and were not measured yet, with their size, and the bytes of text
+        # in those that were.
+        self._passed: list[bytes] = []
+        self._unread = 0
+        self._said = 0
+        # The upstream has told what the answer used in the end.
+        self._told = False
         self.begun = False
         self.content = False
         self.complete = False
@@ -114,6 +132,7 @@ class Relay:
         if not data:
             return b""
         if self.content and b"message_" not in data and b"error" not in data and _is_sound(data):
+            self._keep(data)
             return data
         return b"".join([self._pass(frame) for frame in frames(data)])
 
@@ -125,6 +144,32 @@ class Relay:
             return b""
         frame = frames(rest + b"\n\n")[0]
         return self._pass(frame) if _object(frame.data) else b""
+
+    def final(self) -> Usage:
+        """Return what it has used, now that no more comes.
+
+        Where the upstream has not told, for it was let go of before the end say, the tokens of the
+        answer are guessed by the text that has passed.
+        """
+        if self._told or not self.begun:
+            return self.usage
+        self._measure()
+        guess = math.ceil(self._said / _BYTES_PER_TOKEN)
+        most = max(guess, self.usage.output_tokens)
+        return dataclasses.replace(self.usage, output_tokens=most, estimated=True)
+
+    def _keep(self, events: bytes) -> None:
+        """Keep what it may be guessed by; nothing is looked at yet."""
+        self._passed.append(events)
+        self._unread += len(events)
+        if self._unread > _PIECE:
+            self._measure()
+
+    def _measure(self) -> None:
+        events = b"".join(self._passed)
+        self._passed.clear()
+        self._unread = 0
+        self._said += sum(_said(frame.data) for frame in frames(events) if frame.data)
 
     def _wait(self, data: bytes) -> None:
         self._waiting.append(data)
@@ -147,11 +192,13 @@ class Relay:
                 self.content = self.content or not _begins_empty(_object(frame.data))
             case b"content_block_delta":
                 self.begun = self.content = True
+                self._keep(frame.raw)
             case b"message_delta":
                 self.begun = self.content = True
                 event = _object(frame.data)
                 if isinstance(usage := event.get("usage"), dict):
                     self.usage = self.usage.updated(usage)
+                    self._told = self.usage.output_tokens > 0
                 if isinstance(delta := event.get("delta"), dict):
                     self._note(delta)
             case b"message_stop":
@@ -201,6 +248,15 @@ class Relay:
         if stop_reason := members.get("stop_reason"):
             self.refused = stop_reason == "refusal"
         self.container = container_id(members.get("container")) or self.container
+
+
+def _said(data: bytes) -> int:
+    """Return how many bytes of an answer an event holds: text, thinking, a tool's input."""
+    delta = _object(data).get("delta")
+    if not isinstance(delta, dict):
+        return 0
+    texts = (delta.get(name) for name in ("text", "thinking", "partial_json"))
+    return sum(len(text.encode("utf-8", "replace")) for text in texts if isinstance(text, str))
 
 
 def _begins_empty(event: dict[str, Any]) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 __all__ = ["Usage", "merged"]
 
-_MOST = 2**53
+_MOST = 2**40
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,7 @@ class Usage:
         cache_read_input_tokens: Prompt tokens read from the cache.
         cache_creation_input_tokens: Prompt tokens written to the cache.
         data: The upstream's own `usage` object, with whatever else it holds.
+        estimated: Some of it is guessed by what was sent: the upstream has not told the end.
     """
 
     input_tokens: int = 0
@@ -28,6 +29,7 @@ class Usage:
     cache_read_input_tokens: int = 0
     cache_creation_input_tokens: int = 0
     data: Mapping[str, Any] = field(default_factory=dict)
+    estimated: bool = False
 
     @property
     def counts(self) -> tuple[int, int, int, int]:
@@ -69,5 +71,6 @@ def _count(data: Mapping[str, Any], name: str) -> int:
     value = data.get(name)
     if not isinstance(value, int) or isinstance(value, bool):
         return 0
-    # No upstream can have used more; a number of any length could not be added up, nor printed.
+    # No upstream can have used more.  What a database adds up has to stay within 64 bits, and a
+    # number of any length could not be printed either.
     return value if 0 <= value <= _MOST else 0

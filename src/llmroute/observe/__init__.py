@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from llmroute.observe.log import LineLog
-from llmroute.observe.metrics import Metrics
-from llmroute.observe.record import Attempt, Observer, Outcome, Record
+from llmroute.observe.metrics import Instrumented, Metrics, Reading
+from llmroute.observe.record import Attempt, Observer, Outcome, Record, call_id
 
-__all__ = ["Attempt", "LineLog", "Metrics", "Observer", "Outcome", "Record"]
+__all__ = [
+    "Attempt",
+    "Instrumented",
+    "LineLog",
+    "Metrics",
+    "Observer",
+    "Outcome",
+    "Reading",
+    "Record",
+    "call_id",
+]

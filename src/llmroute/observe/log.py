@@ -33,6 +33,7 @@ def _fields(record: Record) -> dict[str, Any]:
     usage = record.usage
     return {
         "time": _time(record.at),
+        "call": record.id,
         "status": record.status,
         "endpoint": record.endpoint,
         "key": record.key,
@@ -52,6 +53,7 @@ def _fields(record: Record) -> dict[str, Any]:
         "outcome": record.outcome,
         "losses": "; ".join(record.losses),
         "why": "; ".join(record.why),
+        "cache_break": _cache_break(record),
         "error": record.error,
     }
 
@@ -61,6 +63,15 @@ def _failed(record: Record) -> str:
     if len(record.attempts) < 2:
         return ""
     return "; ".join(f"{each.deployment}: {each.error}" for each in record.attempts if each.error)
+
+
+def _cache_break(record: Record) -> str:
+    """Say why cached tokens of the prompt were not read, if somebody is to blame for it."""
+    found = record.prefix
+    if found is None or not found.get("break"):
+        return ""
+    change, by, at = found["change"], found["by"], found.get("at", "")
+    return f"{change} by {by}: {at} ({found['lost_tokens']} tokens)"
 
 
 def _json_line(record: Record) -> str:
@@ -77,7 +88,8 @@ def _console_line(record: Record) -> str:
     usage, first_byte = record.usage, record.first_byte
     asked = "" if record.asked == record.alias else record.asked
     return (
-        f"time={_time(record.at)} status={record.status} endpoint={_shown(record.endpoint)}"
+        f"time={_time(record.at)}{_field('call', record.id)}"
+        f" status={record.status} endpoint={_shown(record.endpoint)}"
         f"{_field('key', record.key)}{_field('session', record.session)}"
         f"{_field('agent', record.agent)}{_field('asked', asked)}{_field('alias', record.alias)}"
         f"{_field('deployment', record.deployment)}"
@@ -89,7 +101,8 @@ def _console_line(record: Record) -> str:
         f" attempts={len(record.attempts)}{_field('failed', _failed(record))}"
         f" outcome={record.outcome}"
         f"{_field('losses', '; '.join(record.losses))}"
-        f"{_field('why', '; '.join(record.why))}{_field('error', record.error)}"
+        f"{_field('why', '; '.join(record.why))}"
+        f"{_field('cache_break', _cache_break(record))}{_field('error', record.error)}"
     )
 
 

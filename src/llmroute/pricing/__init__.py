@@ -6,8 +6,21 @@ is one micro-dollar a token.  A price that nobody knows is `None`, and never zer
 
 from __future__ import annotations
 
-from llmroute.pricing.bill import cost
+from llmroute.pricing.bill import Bill, Line, bill, cost, itemised, saved
 from llmroute.pricing.listed import Override, load, loaded, tariff
 from llmroute.pricing.rates import Rates, Tariff
 
-__all__ = ["Override", "Rates", "Tariff", "cost", "load", "loaded", "tariff"]
+__all__ = [
+    "Bill",
+    "Line",
+    "Override",
+    "Rates",
+    "Tariff",
+    "bill",
+    "cost",
+    "itemised",
+    "load",
+    "loaded",
+    "saved",
+    "tariff",
+]

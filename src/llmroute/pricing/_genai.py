@@ -6,17 +6,18 @@ started nor stopped here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from functools import lru_cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
-from llmroute.pricing.rates import Rates, filled
+from llmroute.pricing.rates import NOTHING, Tiers, exact, filled
 
 if TYPE_CHECKING:
     from genai_prices.data_snapshot import DataSnapshot
-    from genai_prices.types import ModelPrice, TieredPrices
+    from genai_prices.types import ModelInfo, ModelPrice, TieredPrices
 
 __all__ = ["Listed", "look_up", "package"]
 
@@ -26,16 +27,33 @@ _PROVIDERS = {"azure_openai": "azure", "bedrock": "aws", "foundry": "azure", "ve
 _NOON = time(12, tzinfo=UTC)
 
 
-class Listed(NamedTuple):
-    """What the package knows of a model.
+# What a request's own wish is called in the package, by what we call it.
+_MODES = {
+    ("processing", "batch"): "batch",
+    ("service_tier", "fast"): "fast",
+    ("service_tier", "flex"): "flex",
+    ("service_tier", "priority"): "priority",
+    ("speed", "fast"): "fast",
+}
+# Its prices for a thousand, by what we call the piece.
+_FEES = {
+    "web_search": "web_searches_kcount",
+    "file_search": "storage_searches_kcount",
+    "request": "requests_kcount",
+}
+# Google charges these by the prompt that was searched for, and later ones by the search:
+# https://ai.google.dev/gemini-api/docs/pricing.
+_BY_PROMPT = ("gemini-1", "gemini-2")
 
-    Attributes:
-        source: The package and its version.
-        tiers: As in a `Tariff`.
-    """
+
+class Listed(NamedTuple):
+    """What a list knows of a model; as in a `Tariff`."""
 
     source: str
-    tiers: tuple[tuple[int, Rates], ...]
+    tiers: Tiers
+    modes: Mapping[str, Tiers] = MappingProxyType({})
+    fees: Mapping[str, float] = NOTHING
+    as_of: date | None = None
 
 
 # Looked for once: even what is not there takes a look at the disk.
@@ -63,18 +81,43 @@ def look_up(provider: str, models: tuple[str, ...], day: date) -> Listed | None:
     for place in (entry for entry in providers if entry.id == wanted):
         for model in models:
             if known := place.find_model(model, all_providers=providers):
-                tiers = _tiers(known.get_prices(datetime.combine(day, _NOON)))
-                return Listed(f"genai-prices {version}", tiers) if tiers else None
+                return _listed(f"genai-prices {version}", known, day)
     return None
 
 
-def _tiers(price: ModelPrice) -> tuple[tuple[int, Rates], ...]:
+def _listed(source: str, known: ModelInfo, day: date) -> Listed | None:
+    at = datetime.combine(day, _NOON)
+    standard = known.get_prices(at)
+    tiers = _tiers(standard)
+    if not tiers:
+        return None
+    # A variant may hold from a later day on: it is then as the standard, and no price of a mode.
+    found = {
+        mode: _tiers(known.get_prices(at, {wish: value}))
+        for (wish, value), mode in _MODES.items()
+        if any(variant.when == {wish: value} for variant in known.price_variants or ())
+    }
+    modes = {mode: each for mode, each in found.items() if each and each != tiers}
+    fees = {name: getattr(standard, theirs, None) for name, theirs in _FEES.items()}
+    if known.id.startswith(_BY_PROMPT):
+        fees["grounded_prompt"] = fees.pop("web_search")
+    given = {
+        # Dollars a thousand are a thousand times as many micro-dollars each.
+        name: float(exact(price).scaleb(3))
+        for name, each in fees.items()
+        if (price := _above(each, 0)) is not None
+    }
+    return Listed(source, tiers, modes, given, day)
+
+
+def _tiers(price: ModelPrice) -> Tiers:
     kinds = (
         price.input_mtok,
         price.output_mtok,
         price.cache_read_mtok,
         price.cache_write_mtok,
         price.cache_write_1h_mtok,
+        price.output_reasoning_mtok,
     )
     above = {tier.start for kind in kinds for tier in getattr(kind, "tiers", ())}
     tiers = []

@@ -6,9 +6,10 @@ import re
 from datetime import date
 
 from llmroute.messages.catalog import CLAUDE, facts
+from llmroute.pricing._genai import Listed
 from llmroute.pricing.rates import Rates
 
-__all__ = ["DATE", "REGIONAL", "claude_name", "rates_of", "spellings"]
+__all__ = ["DATE", "REGIONAL", "SEARCH", "claude_name", "listed", "spellings"]
 
 DATE = date(2026, 11, 23)
 """When the table was last compared with the vendors' pages."""
@@ -16,6 +17,8 @@ DATE = date(2026, 11, 23)
 REGIONAL = "1.1"
 """What a region or a group of regions costs, against the global endpoint: on Bedrock and Google
 Cloud, for every model of the table."""
+SEARCH = 10_000.0
+"""What a search of the web costs with Claude, in micro-dollars: ten dollars a thousand."""
 
 
 def _rates(price: float, output: float, cache_read: float) -> Rates:
@@ -58,6 +61,8 @@ _NAMES = {known: name for name, known in CLAUDE.items()}
 
 # AWS sells to governments by a list of its own.
 _GOVERNMENT = re.compile(r"\bus-gov\.")
+# Where what stands before the last slash is an address.
+_CLOUDS = frozenset({"bedrock", "vertex", "foundry", "azure_openai"})
 _GLOBAL = re.compile(r"\bglobal\.")
 
 
@@ -82,6 +87,9 @@ def spellings(provider: str, model: str) -> tuple[str, ...]:
     """
     exact = model.rsplit("/", 1)[-1]
     name = claude_name(model)
+    if name is None and provider not in _CLOUDS and exact != model:
+        # Who sells others' models names whose they are, and so does the list.
+        return (model, exact)
     if name is None or _GOVERNMENT.search(model):
         return (exact,)
     if provider == "bedrock":
@@ -89,8 +97,8 @@ def spellings(provider: str, model: str) -> tuple[str, ...]:
     return (exact, name) if name != exact else (exact,)
 
 
-def rates_of(provider: str, model: str) -> tuple[tuple[int, Rates], ...] | None:
-    """Return the rates by length of prompt; on Bedrock, an id that is not global is regional."""
+def listed(provider: str, model: str) -> Listed | None:
+    """Return what the table says; on Bedrock, an id that is not global is regional."""
     name = claude_name(model)
     if name not in _LIST or _GOVERNMENT.search(model):
         return None
@@ -99,4 +107,5 @@ def rates_of(provider: str, model: str) -> tuple[tuple[int, Rates], ...] | None:
         tiers.append(_LONG[name])
     if provider == "bedrock" and not _GLOBAL.search(model):
         tiers = [(above, rates.times(REGIONAL)) for above, rates in tiers]
-    return tuple(tiers)
+    source = f"llmroute's table of {DATE}"
+    return Listed(source, tuple(tiers), fees={"web_search": SEARCH}, as_of=DATE)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 import anyio
 import msgspec
@@ -19,6 +19,7 @@ from llmroute.messages.call import Call
 from llmroute.messages.catalog import ModelInfo
 from llmroute.messages.message import Message
 from llmroute.observe import Observer, Record
+from llmroute.observe.bodies import Bodies
 from llmroute.providers import PROVIDERS
 from llmroute.providers.anthropic import AnthropicDeployment
 from llmroute.router.admission import Admission, Grant
@@ -26,7 +27,7 @@ from llmroute.router.answer import Answer, Head
 from llmroute.router.course import Means
 from llmroute.router.dispatch import Dispatcher
 from llmroute.router.explain import Explanation, explained
-from llmroute.router.health import DeploymentState
+from llmroute.router.health import DeploymentState, Glimpse
 from llmroute.router.options import Options
 from llmroute.router.stream import MessageStream
 from llmroute.stores import Counters, open_counters
@@ -34,11 +35,15 @@ from llmroute.transport import Body, Reply, Transport
 from llmroute.wire.envelope import MALFORMED, Envelope
 from llmroute.wire.headers import Headers
 
+if TYPE_CHECKING:
+    from llmroute.ledger import Ledger
+
 __all__ = [
     "Admission",
     "Answer",
     "DeploymentState",
     "Explanation",
+    "Glimpse",
     "Grant",
     "Head",
     "MessageStream",
@@ -79,6 +84,11 @@ class Router:
     >>> with FakeUpstream() as upstream:
     ...     anyio.run(main, upstream.url)
     'one'
+
+    Attributes:
+        config: What it was made with.
+        observers: Told of every call when it is over.
+        ledger: Keeps keys, budgets and usage where the configuration asks for it; closed with it.
     """
 
     def __init__(
@@ -93,6 +103,7 @@ class Router:
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
         draw: Callable[[], float] = random.random,
         admission: Admission | None = None,
+        bodies: Bodies | None = None,
     ) -> None:
         """Prepare; nothing is opened before the first call.
 
@@ -107,7 +118,9 @@ class Router:
             wall_clock: Seconds since 1970, for records and for what proxies share.
             sleep: Waits between attempts.
             draw: A number in [0, 1), for drawing deployments and for jitter.
-            admission: Says which calls may be made: keys, limits, budgets.
+            admission: Says which calls may be made; if left out, a ledger does where the
+                configuration has a `database`, budgets, limits or guards.
+            bodies: Writes down what is asked and answered.
 
         Raises:
             ConfigError: The configuration's store cannot be opened.
@@ -116,6 +129,13 @@ class Router:
         self.observers = list(observers)
         if counters is None:
             counters = _opened(config, wall_clock)
+        self.ledger: Ledger | None = None
+        if admission is None and (url := _ledger_url(config)) is not None:
+            # Imported here: SQLAlchemy takes its time, and most programs need none of it.
+            from llmroute.ledger import Ledger
+
+            self.ledger = admission = Ledger.opening(config, url)
+            self.observers.append(self.ledger)
         self._means = Means(
             config,
             transport or _default_transport(),
@@ -125,6 +145,7 @@ class Router:
             sleep=sleep,
             draw=draw,
             admission=admission,
+            bodies=bodies,
         )
         self._dispatcher = Dispatcher(self._means, self.note, self.pass_through)
 
@@ -137,7 +158,7 @@ class Router:
         shared = self._means._asdict()
         del shared["config"]
         router = Router(config, **shared)
-        router.observers = self.observers
+        router.observers, router.ledger = self.observers, self.ledger
         router._dispatcher.house.health.inherit(self._dispatcher.house.health)
         return router
 
@@ -183,6 +204,8 @@ class Router:
         """Close every connection."""
         await self._means.transport.aclose()
         await self._means.counters.aclose()
+        if self.ledger is not None:
+            await self.ledger.aclose()
 
     async def send(self, call: Call, *, otherwise: str | None = None) -> Answer:
         """Make attempts until an answer has begun.  Close the answer when done with it.
@@ -224,6 +247,15 @@ class Router:
             address = PROVIDERS[deployment.provider].address
             addresses[name] = deployment.base_url or (address(deployment) if address else "")
         return await self._dispatcher.house.health.states(addresses)
+
+    def glance(self) -> list[Glimpse]:
+        """Return how they are as far as this process knows, which takes no trip to any store."""
+        return self._dispatcher.house.health.glance()
+
+    @property
+    def bodies(self) -> Bodies | None:
+        """What writes down what is asked and answered."""
+        return self._means.bodies
 
     @property
     def store(self) -> str:
@@ -390,6 +422,13 @@ class Router:
     def serves(self, model: str) -> bool:
         """Tell whether an alias matches the name of a model."""
         return self._dispatcher.routes.serves(model)
+
+
+def _ledger_url(config: Config) -> str | None:
+    """Return where the configuration wants keys, budgets and usage kept; `None` for nowhere."""
+    if config.database is not None:
+        return config.database.get_secret_value()
+    return "none" if config.accounts.needs_ledger else None
 
 
 def _opened(config: Config, clock: Callable[[], float]) -> Counters:

@@ -18,6 +18,9 @@ class Grant(Protocol):
     def headed(self, headers: Headers) -> Headers:
         """Return what the client gets to see of an answer's headers, and of the budget."""
 
+    def bare(self, headers: Headers) -> Headers:
+        """Return what the client gets to see of an error's headers."""
+
     def settle(self, record: Record) -> None:
         """Take what the call cost in place of what was set aside; called once, must not block."""
 

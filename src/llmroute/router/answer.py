@@ -12,12 +12,13 @@ from llmroute.messages.call import Format
 from llmroute.messages.relay import Relay
 from llmroute.messages.usage import Usage
 from llmroute.observe import Outcome
+from llmroute.observe.bodies import Taken
 from llmroute.providers import Decoder
 from llmroute.router.verbatim import Verbatim
 from llmroute.transport import Reply
 from llmroute.wire.headers import Headers
 
-__all__ = ["Answer", "Head", "Receive", "Settle"]
+__all__ = ["Answer", "Head", "Receive", "Settle", "watched"]
 
 # How long an upstream may take to end an answer in which all has been said.
 _LONGEST_END: Final = 0.5  # seconds
@@ -39,6 +40,7 @@ class Head(NamedTuple):
         losses: What of the call the upstream did not get to see, a line each.
         format: What the answer is written in: the Messages API's format, or the caller's own where
             the upstream speaks that.
+        call: The call's id in the records; empty if it is not written down.
     """
 
     status: int
@@ -49,6 +51,7 @@ class Head(NamedTuple):
     request_id: str = ""
     losses: tuple[str, ...] = ()
     format: Format = "messages"
+    call: str = ""
 
 
 Receive: TypeAlias = Callable[[], Coroutine[Any, Any, bytes]]
@@ -188,7 +191,7 @@ class Answer:
         else:
             self._over("cancelled", "")
         if relay is not None:
-            self._usage, self._relay = relay.usage, None
+            self._usage, self._relay = relay.final(), None
         if (reply := self._reply) is not None:
             self._reply = None
             await reply.aclose()
@@ -196,6 +199,24 @@ class Answer:
     def _over(self, outcome: Outcome, error: str) -> None:
         if (settle := self._settle) is not None:
             self._settle = None
+            usage = self._usage
             if self._relay is not None:
                 self.id, self.container = self._relay.id, self._relay.container
-            settle(outcome, self.usage, error)
+                usage = self._relay.final()
+            settle(outcome, usage, error)
+
+
+def watched(answer: Answer, taken: Taken) -> Answer:
+    """Have what a caller gets to see of an answer taken down too; return the answer."""
+    taken.answered(answer.body, answer.head.format)
+    if answer.body:
+        return answer
+    through = answer.through
+
+    async def receive(events: Receive) -> bytes:
+        came = await (events() if through is None else through(events))
+        taken.feed(came)
+        return came
+
+    answer.through = receive
+    return answer

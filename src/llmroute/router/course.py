@@ -21,9 +21,11 @@ from llmroute.errors import (
     UpstreamError,
 )
 from llmroute.messages.call import Call
+from llmroute.messages.events import error_type
 from llmroute.messages.thinking import messages_of, refuses_thinking, without_thinking
 from llmroute.messages.usage import Usage
 from llmroute.observe import Attempt, Outcome, Record
+from llmroute.observe.bodies import Bodies
 from llmroute.router.admission import Admission
 from llmroute.router.answer import Answer, Settle
 from llmroute.router.attempt import Target, Terms
@@ -55,6 +57,7 @@ class Means(NamedTuple):
     sleep: Callable[[float], Awaitable[None]]
     draw: Callable[[], float]
     admission: Admission | None = None
+    bodies: Bodies | None = None
 
 
 class House(NamedTuple):
@@ -271,7 +274,10 @@ class Course:
         took = house.means.clock() - began
         if counts:
             house.health.answered(name, took)
-        record.attempts.append(Attempt(name, seconds=took))
+        since, seller = began - self._started, house.means.config.deployments[name].seller
+        record.attempts.append(
+            Attempt(name, seconds=took, began=since, provider=seller, model=leg.model)
+        )
         unread = _THINKING in without
         opens = self._placement.bound.opens_thread or bool(self._placement.bound.thread)
         # What follows lives as long as the answer: it takes nothing of the request along.
@@ -295,7 +301,7 @@ class Course:
             # A call is over once, though another answer to it may have been let go of.
             if answer is self._answer:
                 record.deployment, record.model = leg.deployment, leg.model
-                settle(outcome, usage, error)
+                settle(outcome, _with_prompt(usage, shown or tokens), error)
 
         return answer
 
@@ -347,7 +353,18 @@ class Course:
         error.deployment = leg.deployment
         error.is_the_callers = self._is_the_callers(leg, error)
         self._prompt.count_in(error, leg)
-        record.attempts.append(Attempt(leg.deployment, str(error), error.status, took))
+        record.attempts.append(
+            Attempt(
+                leg.deployment,
+                str(error),
+                error.status,
+                took,
+                error.type or error_type(error.status),
+                house.means.clock() - self._started - took,
+                house.means.config.deployments[leg.deployment].seller,
+                leg.model,
+            )
+        )
         error.attempts = len(record.attempts)
         several = not self._route.simple
         if several and isinstance(error, RejectedError) and refuses_thinking(str(error)):
@@ -375,6 +392,14 @@ class Course:
 
 _OF_A_CREDENTIAL = (401, 402, 403)
 _GONE = (Remedy.TIME, Remedy.ELSEWHERE)
+
+
+def _with_prompt(usage: Usage, tokens: int) -> Usage:
+    """Guess the prompt too, where the answer was let go of before the upstream told anything."""
+    input_, _, read, written = usage.counts
+    if not usage.estimated or input_ or read or written:
+        return usage
+    return dataclasses.replace(usage, input_tokens=tokens)
 
 
 def _used(usage: Usage) -> int:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import math
-import secrets
 from collections.abc import Callable
 
 import msgspec
@@ -20,11 +19,13 @@ from llmroute.errors import (
     UpstreamError,
 )
 from llmroute.messages.call import Call
+from llmroute.messages.events import error_type
 from llmroute.messages.safeguards import MEMBER
 from llmroute.messages.usage import Usage
-from llmroute.observe import Outcome, Record
+from llmroute.observe import Outcome, Record, call_id
+from llmroute.observe.bodies import Taken
 from llmroute.router.admission import Grant
-from llmroute.router.answer import Answer, Head, Settle
+from llmroute.router.answer import Answer, Head, Settle, watched
 from llmroute.router.attempt import Target
 from llmroute.router.course import Course, House, Means
 from llmroute.router.health import Health
@@ -44,6 +45,11 @@ _FAULTS_OF_THE_CALL = (RejectedError, UntranslatableError)
 _USUAL_ANSWER = 1000
 # Retries of a classifier: nobody else repeats its call.
 _REVIEW = (1, 1)
+
+
+def _named(head: Head, call: str, grant: Grant | None) -> Head:
+    headers = head.headers if grant is None else grant.headed(head.headers)
+    return head._replace(headers=headers, call=call)
 
 
 class Dispatcher:
@@ -93,32 +99,21 @@ class Dispatcher:
         """
         house, means = self.house, self.house.means
         started = means.clock()
-        record = Record(
-            at=means.wall_clock(),
-            id=f"call_{secrets.token_hex(10)}",
-            endpoint=call.endpoint,
-            stream=call.stream,
-            session=call.session,
-            agent=call.agent,
-            parent=call.parent,
-            kind=call.kind,
-            client=call.client,
-            asked=call.model,
-        )
-        record.name(call.sender)
+        record = _record(call, means.wall_clock())
         grant: Grant | None = None
+        taken: Taken | None = None
 
         def settle(outcome: Outcome, usage: Usage, error: str) -> None:
             record.outcome, record.usage, record.error = outcome, usage, error
+            record.estimated = usage.estimated
             record.duration = means.clock() - started
-            self._price(record)
-            if grant is not None:
-                grant.settle(record)
-            self._note(record)
+            self._over(record, grant, taken)
 
         try:
             route = self.routes.resolve(call.model, otherwise)
             record.alias = route.alias
+            if means.bodies is not None:
+                taken = means.bodies.begin(call, route.alias)
             if means.admission is not None:
                 quote = functools.partial(self._quote, call, route)
                 grant = await means.admission.admit(call, route.alias, quote)
@@ -126,15 +121,18 @@ class Dispatcher:
             course = Course(house, call, route, placement, record, settle, started)
             answer = await course.run(retries)
         except RequestError as error:
-            record.status = error.status
+            record.status, record.error_kind = error.status, error.type
             settle("refused", Usage(), str(error))
             raise
         except UpstreamError as error:
             refused = isinstance(error, _FAULTS_OF_THE_CALL)
             counts = call.endpoint == "count_tokens" and not isinstance(error, RejectedError)
             estimated = self._estimated(call, route, error, settle) if counts else None
+            if grant is not None:
+                error.headers = tuple(grant.bare(error.headers))
             if estimated is None:
                 record.status = 200 if error.event else error.status
+                record.error_kind = error.type or error_type(error.status)
                 settle("refused" if refused else "failed", Usage(), str(error))
                 raise
             answer = estimated
@@ -145,11 +143,19 @@ class Dispatcher:
             raise
         record.status, record.losses = answer.head.status, answer.head.losses
         record.first_byte = means.clock() - started
-        if grant is not None:
-            answer.head = answer.head._replace(headers=grant.headed(answer.head.headers))
+        answer.head = _named(answer.head, record.id, grant)
         if call.endpoint == "messages" and MEMBER in call.body:
             await self._reviews.review(call, route, answer)
-        return answer
+        return answer if taken is None else watched(answer, taken)
+
+    def _over(self, record: Record, grant: Grant | None, taken: Taken | None) -> None:
+        """Tell all who want to know it of a call that is over."""
+        self._price(record)
+        if grant is not None:
+            grant.settle(record)
+        self._note(record)
+        if taken is not None:
+            taken.over(record)
 
     def _price(self, record: Record) -> None:
         """Say who was paid, and how to find out what."""
@@ -167,13 +173,15 @@ class Dispatcher:
         """
         if call.endpoint != "messages":
             return 0
-        tariffs = (self.house.placing.tariff(each.leg) for each in route.groups[0].options)
         prompt = call.rough_tokens
-        rates = [tariff.at(prompt) for tariff in tariffs if tariff is not None]
         asked = call.body.get("max_tokens", _USUAL_ANSWER)
         answer = min(asked, _USUAL_ANSWER) if isinstance(asked, int) else _USUAL_ANSWER
-        quotes = (max(r.input, r.cache_write) * prompt + r.output * answer for r in rates)
-        return math.ceil(max(quotes)) if rates else None
+        quotes = []
+        for option in route.groups[0].options:
+            if (tariff := self.house.placing.tariff(option.leg)) is not None:
+                rates = tariff.at(prompt)
+                quotes.append(max(rates.input, rates.cache_write) * prompt + rates.output * answer)
+        return math.ceil(max(quotes)) if quotes else None
 
     def _estimated(
         self, call: Call, route: Route, error: UpstreamError, settle: Settle
@@ -195,3 +203,22 @@ class Dispatcher:
             settle,
             body=msgspec.json.encode({"input_tokens": count}),
         )
+
+
+def _record(call: Call, at: float) -> Record:
+    """Begin to write a call down."""
+    record = Record(
+        at=at,
+        id=call_id(),
+        endpoint=call.endpoint,
+        stream=call.stream,
+        session=call.session,
+        agent=call.agent,
+        parent=call.parent,
+        kind=call.kind,
+        client=call.client,
+        trace=call.trace,
+        asked=call.model,
+    )
+    record.name(call.sender)
+    return record

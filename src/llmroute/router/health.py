@@ -22,7 +22,7 @@ from llmroute.routing.remedies import Rule
 from llmroute.routing.select import Latency
 from llmroute.stores import Counters
 
-__all__ = ["DeploymentState", "Health", "State", "View"]
+__all__ = ["DeploymentState", "Glimpse", "Health", "State", "View"]
 
 _log = logging.getLogger("llmroute")
 
@@ -81,6 +81,22 @@ class DeploymentState(NamedTuple):
     last_error_at: float | None
 
 
+class Glimpse(NamedTuple):
+    """What this process knows of a deployment without asking anybody.
+
+    Attributes:
+        name: As the configuration has it.
+        is_up: It is not left alone after a failure.
+        busy: Attempts under way.
+        cooldowns: How often it was left alone.
+    """
+
+    name: str
+    is_up: bool
+    busy: int
+    cooldowns: int
+
+
 class View(NamedTuple):
     """What the state said when a call was about to be placed.
 
@@ -108,6 +124,7 @@ class _Own:
     error: str | None = None
     error_at: float | None = None
     broken: int = 0
+    cooldowns: int = 0
     reported: set[int] = field(default_factory=set)
 
 
@@ -285,6 +302,7 @@ class Health:
     def _cool(self, name: str, asked: float | None, allowed: int) -> None:
         own, now, policy = self._own[name], self._clock(), self._policy
         own.cooled_at = now
+        was_cooling = own.cooldown is not None and own.cooldown.cooling(now)
         own.cooldown = cooldown.failed(
             own.cooldown,
             asked=asked,
@@ -293,6 +311,7 @@ class Health:
             allowed=allowed,
             now=now,
         )
+        own.cooldowns += own.cooldown.cooling(now) and not was_cooling
         # What is over is remembered for as long again: the next failure then counts as another.
         rest = max(own.cooldown.until - now, 0.0) + policy.longest_cooldown
         self._counters.put(_cooling(name), own.cooldown.to_bytes(), rest)
@@ -311,6 +330,16 @@ class Health:
         else:
             place = origin.place("model" if error.status == 404 else "base_url")
         _log.warning("%s: the upstream refuses it: %s", place, error)
+
+    def glance(self) -> list[Glimpse]:
+        """Return how every deployment is as far as this process knows; safe from any thread."""
+        now = self._clock()
+        return [
+            Glimpse(
+                name, own.cooldown is None or not own.cooldown.cooling(now), own.busy, own.cooldowns
+            )
+            for name, own in self._own.items()
+        ]
 
     async def states(self, addresses: Mapping[str, str]) -> list[DeploymentState]:
         """Return the state of every deployment, in the configuration's order."""

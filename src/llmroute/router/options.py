@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypedDict
 
 from llmroute.observe import Observer
+from llmroute.observe.bodies import Bodies
 from llmroute.router.admission import Admission
 from llmroute.stores import Counters
 from llmroute.transport import Transport
@@ -24,3 +25,4 @@ class Options(TypedDict, total=False):
     sleep: Callable[[float], Awaitable[None]]
     draw: Callable[[], float]
     admission: Admission | None
+    bodies: Bodies | None

@@ -21,12 +21,9 @@ from llmroute.messages.catalog import facts
 from llmroute.messages.events import error_body
 from llmroute.messages.usage import Usage
 from llmroute.pricing import Rates, Tariff
-from llmroute.providers import BridgedDeployment, Deployment
-from llmroute.providers.azure_openai import AzureOpenAIDeployment
-from llmroute.providers.bedrock import BedrockDeployment
-from llmroute.providers.vertex import VertexDeployment
 from llmroute.router.health import Health, View
 from llmroute.router.routes import Group, Option, Route
+from llmroute.router.tariffs import base_model, tariff_of
 from llmroute.routing.affinity import Pin, choose, session_key
 from llmroute.routing.plan import Leg
 from llmroute.routing.remedies import Overflow
@@ -72,7 +69,10 @@ class Placement(NamedTuple):
 class Placing:
     """Places the calls of a configuration."""
 
-    __slots__ = ("_clock", "_config", "_counters", "_draw", "_files", "_health", "_tariffs")
+    __slots__ = (
+        *("_clock", "_config", "_counters", "_day", "_draw", "_files", "_health"),
+        "_tariffs",
+    )
 
     def __init__(
         self,
@@ -100,6 +100,7 @@ class Placing:
         self._draw = draw
         self._files = files
         self._tariffs: dict[Leg, Tariff | None] = {}
+        self._day = 0
 
     async def place(self, call: Call, route: Route) -> Placement:
         """Decide on the order for one call.
@@ -219,20 +220,16 @@ class Placing:
 
         The first call may read a price list, which takes a third of a second: `pricing.load()`.
         """
-        if leg not in self._tariffs:
-            settings = self._config.deployments[leg.deployment]
-            if len(self._tariffs) >= _MOST_TARIFFS:
-                self._tariffs.clear()
-            own = isinstance(settings, BedrockDeployment) and settings.surface == "claude_platform"
-            regional = isinstance(settings, VertexDeployment) and settings.location != "global"
-            self._tariffs[leg] = pricing.tariff(
-                "anthropic" if own else settings.seller,
-                _base_model(settings) or leg.model,
-                self._config.prices.get(leg.deployment),
-                regional=regional,
-                day=dt.datetime.fromtimestamp(self._clock(), dt.UTC).date(),
-            )
-        return self._tariffs[leg]
+        day, known = int(self._clock() // 86_400), self._tariffs
+        # A list may know of a price that changes.  Threads ask as well, so nothing is taken away
+        # from what one of them holds.
+        if day != self._day or len(known) >= _MOST_TARIFFS:
+            self._tariffs = known = {}
+            self._day = day
+        if leg not in known:
+            date = dt.datetime.fromtimestamp(day * 86_400, dt.UTC).date()
+            known[leg] = tariff_of(self._config, leg.deployment, leg.model, date)
+        return known[leg]
 
     def _price(self, leg: Leg) -> float | None:
         found = self.tariff(leg)
@@ -256,7 +253,7 @@ class Placing:
         refuses what is no Claude's.
         """
         settings = self._config.deployments[leg.deployment]
-        if facts(_base_model(settings) or leg.model) is not None:
+        if facts(base_model(settings) or leg.model) is not None:
             return "claude"
         return settings.base_url or settings.provider
 
@@ -302,12 +299,6 @@ def _is_priced(route: Route) -> bool:
     """Tell whether prices are looked at, though the conversation is not known."""
     hedged = route.settings is not None and route.settings.hedge is not None
     return hedged or any(group.strategy == "lowest_price" for group in route.groups)
-
-
-def _base_model(settings: Deployment) -> str | None:
-    if isinstance(settings, BridgedDeployment | AzureOpenAIDeployment):
-        return settings.base_model
-    return None
 
 
 def _bound(identity: str) -> str:

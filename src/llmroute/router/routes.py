@@ -87,13 +87,14 @@ class Routes:
         """Return the route of a model name; one without an alias leads to `otherwise`.
 
         Raises:
-            UnknownAliasError: No alias matches, and `otherwise` names no deployment.
+            UnknownAliasError: No alias matches, and `otherwise` names no deployment, or no model
+                has a name of that length.
         """
         if (route := self._kept.get(asked)) is not None:
             return route
         match = self._aliases.find(asked) if len(asked) <= _LONGEST_NAME else None
         if match is None:
-            if otherwise is None:
+            if otherwise is None or len(asked) > _LONGEST_NAME:
                 raise self._unknown(asked)
             option = Option(Leg(otherwise, asked), 0, 0, 1.0)
             simple = not self._limited(option)

@@ -74,6 +74,10 @@ class Verbatim:
         """The model refused to answer."""
         return self._relay.refused
 
+    def final(self) -> Usage:
+        """What it has used, now that no more comes."""
+        return self._relay.final()
+
     def feed(self, data: bytes) -> bytes:
         """Take bytes as they came; return the events they complete.
 

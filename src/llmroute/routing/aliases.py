@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable
 from typing import NamedTuple
 
-__all__ = ["Aliases", "Match"]
+__all__ = ["Aliases", "Match", "fits"]
 
 
 class Match(NamedTuple):
@@ -61,3 +61,27 @@ class Aliases:
         """Return the names most like `asked`, the likest first, three at most."""
         names = [*self._exact, *(f"{prefix}*{suffix}" for prefix, suffix in self._patterns)]
         return difflib.get_close_matches(asked, names, n=3, cutoff=0.4) or names[:3]
+
+
+def fits(pattern: str, name: str) -> bool:
+    """Tell whether a name is one of a pattern's, in which every `*` stands for any text.
+
+    It takes no longer than the name is long, times the pattern: a caller chooses the name, and
+    what a regular expression would try could keep everybody waiting.
+
+    >>> fits("claude-*-5", "claude-haiku-4-5")
+    True
+    """
+    first, *others = pattern.split("*")
+    if not others:
+        return pattern == name
+    *middle, last = others
+    if not (name.startswith(first) and name.endswith(last)):
+        return False
+    at = len(first)
+    for part in middle:
+        found = name.find(part, at)
+        if found < 0:
+            return False
+        at = found + len(part)
+    return at + len(last) <= len(name)

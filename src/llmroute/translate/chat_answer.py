@@ -20,7 +20,7 @@ from llmroute.translate.openai_errors import problem_of
 from llmroute.translate.reasoning import seal
 from llmroute.translate.stop_sequences import StopSequences
 from llmroute.translate.think_tags import ThinkTags
-from llmroute.translate.usage import chat_usage
+from llmroute.translate.usage import chat_usage, tier_of
 from llmroute.wire.envelope import Envelope
 
 __all__ = ["ChatAnswer", "dicts"]
@@ -106,7 +106,8 @@ class ChatAnswer:
                 usage = usage or choice.get("usage")  # as Moonshot does
         if isinstance(usage, Mapping) and usage:
             self._has_usage = bool(usage.get("prompt_tokens"))
-            self.writer(chunk.get("id")).usage(chat_usage(usage))
+            tier = tier_of(chunk.get("service_tier"))
+            self.writer(chunk.get("id")).usage(chat_usage(usage) | tier)
         return written
 
     def failed(self, data: Any, status: int = 0) -> bytes:

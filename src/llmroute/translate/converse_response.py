@@ -18,7 +18,7 @@ from llmroute.translate.events import EventWriter
 from llmroute.translate.names import Names, digest
 from llmroute.translate.reasoning import seal
 from llmroute.translate.stop_sequences import StopSequences
-from llmroute.translate.usage import converse_usage
+from llmroute.translate.usage import converse_usage, tier_of
 from llmroute.wire.envelope import MALFORMED
 from llmroute.wire.eventstream import EventStreamDecoder, Message
 
@@ -220,7 +220,9 @@ class ConverseAnswer:
 
     def _usage(self, data: Mapping[str, Any]) -> None:
         if isinstance(usage := data.get("usage"), dict):
-            self.writer.usage(converse_usage(usage))
+            tier = data.get("serviceTier")
+            told = tier.get("type") if isinstance(tier, dict) else None
+            self.writer.usage(converse_usage(usage) | tier_of(told))
 
     def _ends(self, reason: str, data: Mapping[str, Any]) -> bytes:
         self.failure = ""

@@ -17,7 +17,7 @@ from llmroute.translate.reasoning import seal
 from llmroute.translate.responses_request import RESPONSES
 from llmroute.translate.responses_wanted import Wanted
 from llmroute.translate.stop_sequences import StopSequences
-from llmroute.translate.usage import responses_usage
+from llmroute.translate.usage import responses_usage, tier_of
 from llmroute.wire.envelope import MALFORMED
 from llmroute.wire.sse import Frame, SSEDecoder
 
@@ -161,7 +161,7 @@ class _Answer:
         else:
             ended = "end_turn"
         if usage := _mapping(response.get("usage")):
-            writer.usage(responses_usage(usage))
+            writer.usage(responses_usage(usage) | tier_of(response.get("service_tier")))
         if self._searches:
             writer.usage({"server_tool_use": {"web_search_requests": self._searches}})
         writer.finish(ended, stop_details=details)

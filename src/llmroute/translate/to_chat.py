@@ -25,7 +25,7 @@ from llmroute.translate.to_chat_words import (
 
 __all__ = ["chat_completion"]
 
-_TIERS: Final = {"standard": "default", "priority": "priority"}
+_TIERS: Final = {"standard": "default", "priority": "priority", "flex": "flex"}
 
 
 def chat_completion(

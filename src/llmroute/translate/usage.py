@@ -9,9 +9,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["chat_usage", "converse_usage", "gemini_usage", "responses_usage"]
+__all__ = ["chat_usage", "converse_usage", "gemini_usage", "responses_usage", "tier_of"]
 
 _MOST = 2**53
+
+
+# What a vendor calls a way of serving that has a price of its own; the others are the usual one.
+_TIERS = {
+    "fast": "fast",
+    "flex": "flex",
+    "priority": "priority",
+    "ON_DEMAND_FLEX": "flex",
+    "ON_DEMAND_PRIORITY": "priority",
+}
+
+
+def tier_of(told: Any) -> dict[str, str]:
+    """Return the member of `usage` that says how an answer was served; none for the usual way."""
+    tier = _TIERS.get(told) if isinstance(told, str) else None
+    return {"service_tier": tier} if tier else {}
 
 
 def chat_usage(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -60,13 +76,15 @@ def gemini_usage(data: Mapping[str, Any]) -> dict[str, Any]:
     https://ai.google.dev/api/generate-content#UsageMetadata
     """
     thought = _count(data, "thoughtsTokenCount")
-    return _usage(
+    usage = _usage(
         prompt=_count(data, "promptTokenCount") + _count(data, "toolUsePromptTokenCount"),
         read=_count(data, "cachedContentTokenCount"),
         written=0,
         output=_count(data, "candidatesTokenCount") + thought,
         thought=thought,
     )
+    # The one is Gemini's own, the other that of Google Cloud.
+    return usage | tier_of(data.get("serviceTier") or data.get("trafficType"))
 
 
 def converse_usage(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -111,6 +111,7 @@ def upgrade() -> None:
         sa.Column("saved", sa.BigInteger(), server_default="0", nullable=False),
         sa.PrimaryKeyConstraint("day", "key", "owner", "team", "alias", "deployment", "model"),
     )
+    op.create_index("llmroute_days_key", "llmroute_days", ["key", "day"], unique=False)
     op.create_table(
         "llmroute_leases",
         sa.Column("id", sa.String(length=64), nullable=False),
@@ -124,6 +125,16 @@ def upgrade() -> None:
     op.create_index("llmroute_leases_expires", "llmroute_leases", ["expires"], unique=False)
     op.create_index(
         "llmroute_leases_window", "llmroute_leases", ["budget_id", "window"], unique=False
+    )
+    op.create_table(
+        "llmroute_pauses",
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("until", sa.BigInteger(), nullable=True),
+        sa.Column("reason", sa.Text(), server_default="", nullable=False),
+        sa.Column("actor", sa.Text(), server_default="", nullable=False),
+        sa.Column("ended", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("subject"),
     )
     op.create_table(
         "llmroute_spend",

@@ -1,14 +1,11 @@
-"""A call leaves one line, and figures whose labels are the configuration's."""
+"""A call leaves one line, whatever a client puts into it."""
 
 import json
-import subprocess
-import sys
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from llmroute.messages.usage import Usage
-from llmroute.observe import Attempt, LineLog, Metrics, Record
+from llmroute.observe import Attempt, LineLog, Record
 
 USAGE = Usage(input_tokens=12, output_tokens=34, cache_read_input_tokens=56)
 HOSTILE = 'x\n2026-01-01 status=200 key="admin"\r\x00\x1b[31m\u2028\x85'
@@ -46,12 +43,31 @@ def test_a_line_for_people():
     ] == lines(record())
 
 
+def test_a_cache_that_somebody_broke_is_named_with_what_was_lost():
+    found = {"change": "tools", "break": True, "by": "client", "at": 'tools[1] "Bash"'}
+    (line,) = lines(record(prefix={**found, "lost_tokens": 41_000}))
+
+    assert ' cache_break="tools by client: tools[1] \\"Bash\\" (41000 tokens)"\n' in line
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        pytest.param({"change": "grew"}, id="grew"),
+        pytest.param({"change": "expired", "by": "time", "lost_tokens": 41_000}, id="expired"),
+    ],
+)
+def test_a_cache_that_nobody_broke_is_not_worth_a_word(found):
+    assert "cache_break" not in lines(record(prefix=found))[0]
+
+
 def test_a_line_for_machines_has_every_field():
     losses = ("tools: left out", "thinking: left out")
     (line,) = lines(record(agent="a-1", outcome="broken", losses=losses, error="cut"), as_json=True)
 
     assert {
         "time": "2026-11-18T11:06:40.123Z",
+        "call": "",
         "status": 200,
         "endpoint": "messages",
         "key": "master",
@@ -71,6 +87,7 @@ def test_a_line_for_machines_has_every_field():
         "outcome": "broken",
         "losses": "tools: left out; thinking: left out",
         "why": "",
+        "cache_break": "",
         "error": "cut",
     } == json.loads(line)
 
@@ -118,92 +135,3 @@ def test_a_name_of_a_megabyte_does_not_make_a_line_of_one(letter, as_json):
     (line,) = lines(record(asked=letter * 1_000_000), as_json=as_json)
 
     assert len(line) < 4_000
-
-
-def samples(metrics):
-    """Return what is counted, by name and labels in the order of their names; buckets left out."""
-    return {
-        (sample.name, *(value for _, value in sorted(sample.labels.items()))): sample.value
-        for family in text_string_to_metric_families(metrics.render().decode())
-        for sample in family.samples
-        if not sample.name.endswith(("_bucket", "_created"))
-    }
-
-
-def test_what_is_counted_of_a_call():
-    metrics = Metrics()
-
-    metrics.record(record())
-    metrics.record(record(status=529, outcome="failed", first_byte=None, usage=Usage(), duration=2))
-
-    assert {
-        ("llmroute_requests_total", "sonnet", "anthropic-1", "answered", "200"): 1,
-        ("llmroute_requests_total", "sonnet", "anthropic-1", "failed", "529"): 1,
-        ("llmroute_request_seconds_count", "sonnet"): 2,
-        ("llmroute_request_seconds_sum", "sonnet"): 3.5,
-        ("llmroute_first_byte_seconds_count", "sonnet"): 1,
-        ("llmroute_first_byte_seconds_sum", "sonnet"): 0.123456,
-        ("llmroute_tokens_total", "sonnet", "anthropic-1", "input"): 12,
-        ("llmroute_tokens_total", "sonnet", "anthropic-1", "output"): 34,
-        ("llmroute_tokens_total", "sonnet", "anthropic-1", "cache_read"): 56,
-        ("llmroute_failed_attempts_total", "a"): 2,
-    } == samples(metrics)
-
-
-def test_what_a_client_makes_up_is_no_label():
-    metrics = Metrics()
-
-    for n in range(50):
-        metrics.record(
-            record(
-                alias="claude-*",
-                asked=f"claude-{n}",
-                model=f"model-{n}",
-                key=f"key-{n}",
-                session=f"session-{n}",
-                agent=f"agent-{n}",
-                error=f"error-{n}",
-                attempts=[Attempt("a", f"error-{n}")],
-            )
-        )
-
-    found = samples(metrics)
-    assert 50 == found["llmroute_requests_total", "claude-*", "anthropic-1", "answered", "200"]
-    assert 9 == len(found)
-
-
-def test_a_label_may_hold_any_text():
-    metrics = Metrics()
-
-    metrics.record(record(alias='a"b\\c\nd é'))
-
-    assert 1 == samples(metrics)["llmroute_request_seconds_count", 'a"b\\c\nd é']
-
-
-def test_two_proxies_in_one_process_count_apart():
-    one, other = Metrics(), Metrics()
-
-    one.record(record())
-
-    assert ("llmroute_request_seconds_count", "sonnet") in samples(one)
-    assert {} == samples(other)
-
-
-COUNT_AND_SHOW = """
-import sys
-from llmroute.observe import Metrics, Record
-metrics = Metrics()
-metrics.record(Record(at=0.0, alias="sonnet", deployment="d"))
-sys.stdout.buffer.write(metrics.render())
-"""
-
-
-def test_workers_show_the_figures_of_all(tmp_path, monkeypatch):
-    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
-    for total in (1.0, 2.0):
-        shown = subprocess.run(
-            [sys.executable, "-c", COUNT_AND_SHOW], check=True, capture_output=True, timeout=30
-        ).stdout.decode()
-
-        counted = 'llmroute_requests_total{alias="sonnet",deployment="d",outcome="answered",'
-        assert f'{counted}status="200"}} {total}' in shown.splitlines()

@@ -1,0 +1,1 @@
+"""What is kept of calls: who made them, what they used, what that cost."""
