@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from llmroute_cli import accounts_commands, usage_cache
+from llmroute_cli import accounts_commands, db, usage_cache
 from llmroute_cli.options import ConfigFile, proxy_extra
 
 __all__ = ["Log", "Shell", "app", "main"]
@@ -23,6 +23,7 @@ app = typer.Typer(
 app.add_typer(accounts_commands.keys)
 app.add_typer(accounts_commands.teams)
 app.add_typer(usage_cache.usage)
+app.add_typer(db.db)
 
 Url = Annotated[
     str | None,

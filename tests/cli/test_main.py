@@ -11,7 +11,7 @@ from .program import PATIENCE, START
 
 COMMANDS = [
     *("serve", "check", "test-model", "explain", "models", "providers", "status"),
-    *("pause", "resume", "env", "claude", "demo", "keys", "teams", "usage"),
+    *("pause", "resume", "env", "claude", "demo", "keys", "teams", "usage", "db"),
 ]
 LIBRARY = {"anyio", "httpx", "llmroute", "msgspec", "pydantic", "rich", "uvicorn", "yaml"}
 

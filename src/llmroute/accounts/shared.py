@@ -32,7 +32,7 @@ T = TypeVar("T")
 _log = logging.getLogger("llmroute")
 
 # No call waits for Redis longer than that; then it is left alone for a while.
-_PATIENCE: Final = 0.25  # seconds
+_PATIENCE: Final = 1.0  # seconds; the first calls open connections, on a busy machine too
 _LEFT_ALONE: Final = 1.0
 _TURNS: Final = 8  # connections; more take longer to open than they save
 # A lease is renewed so often, and ends so long after it was last renewed.

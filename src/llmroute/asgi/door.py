@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import msgspec
 
 from llmroute.accounts.caller import Caller
+from llmroute.asgi.identity import LONGEST_NAME, sender_of, tags_of
 from llmroute.asgi.render import Rendered
 from llmroute.errors import InvalidRequestError, RequestError, UpstreamError
 from llmroute.messages.call import Call, Endpoint
@@ -19,7 +20,6 @@ from llmroute.wire.trace import traceparent
 
 __all__ = [
     "IN_A_HEADER",
-    "LONGEST_NAME",
     "TIMEOUTS",
     "Door",
     "call_of",
@@ -162,7 +162,8 @@ def call_of(
         body,
         model,
         endpoint=endpoint,
-        sender=caller.sender,
+        sender=sender_of(caller, named),
+        tags=tags_of(named),
         session=_short(named.get(b"x-claude-code-session-id", b"")),
         agent=_short(named.get(b"x-claude-code-agent-id", b"")),
         parent=_short(named.get(b"x-claude-code-parent-agent-id", b"")),
@@ -172,11 +173,6 @@ def call_of(
         timeout=_timeout(named),
         **rest,
     )
-
-
-LONGEST_NAME = 200
-"""Characters of what a client calls a session, an agent or itself: guards and records keep it, for
-thousands of them."""
 
 
 def _short(name: bytes) -> str:

@@ -13,7 +13,8 @@ import msgspec
 
 from llmroute.accounts.caller import Caller
 from llmroute.asgi import render
-from llmroute.asgi.door import LONGEST_NAME, call_of
+from llmroute.asgi.door import call_of
+from llmroute.asgi.identity import LONGEST_NAME
 from llmroute.errors import InvalidRequestError, RequestError, UpstreamError
 from llmroute.messages.call import Call, Endpoint, Format, Spoken
 from llmroute.router import Answer, Head

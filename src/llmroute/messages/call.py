@@ -75,6 +75,7 @@ class Call:
         agent: Claude Code's agent id, on a subagent's requests.
         parent: The id of the agent that started this one, where that is a subagent itself.
         kind: The class of request that Claude Code names: `main`, `subagent`, `compaction`, …
+        tags: What the request is marked with, besides what its sender is.
         client: What the caller calls itself, `claude-cli/2.1.330` say.
         trace: The W3C `traceparent` it came with; empty if there is none, or it is none.
         is_ours: Whether llmroute makes it by itself, on behalf of the sender's own call.
@@ -99,6 +100,7 @@ class Call:
     agent: str = ""
     parent: str = ""
     kind: str = ""
+    tags: tuple[str, ...] = ()
     client: str = ""
     trace: str = ""
     is_ours: bool = False

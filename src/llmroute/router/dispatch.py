@@ -221,4 +221,6 @@ def _record(call: Call, at: float) -> Record:
         asked=call.model,
     )
     record.name(call.sender)
+    if call.tags:
+        record.tags = tuple(dict.fromkeys((*record.tags, *call.tags)))
     return record

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -11,7 +12,7 @@ from llmroute.usage.conversations import Session
 from llmroute.usage.query import Sums
 from llmroute.usage.reports import Report
 
-__all__ = ["report_csv", "sessions_csv"]
+__all__ = ["cell", "report_csv", "sessions_csv"]
 
 # A spreadsheet takes a text that begins so for a formula, and clients choose some of the names.
 _FORMULA: Final = ("=", "+", "-", "@")
@@ -35,6 +36,13 @@ def sessions_csv(sessions: Sequence[Session]) -> str:
         texts = [_text(str(plain[name])) for name in names[:-1]]
         rows.append([*texts, each.agents, *_cells(each.sums)])
     return _written([*names, *_heads()], rows)
+
+
+def cell(value: object) -> object:
+    """Return a value as a spreadsheet may have it: a text is none of its formulas."""
+    if value is None or isinstance(value, int | float):
+        return value
+    return _text(value if isinstance(value, str) else json.dumps(value))
 
 
 def _heads() -> list[str]:
