@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.platforms.goldens import CAPTURES, recorded
 
-from llmroute.usage.difference import difference, kinship
+from llmroute.usage.difference import difference, has_grown, is_next, kinship
 from llmroute.usage.prefix import Prompt, prompt_of
 from llmroute.wire.envelope import Envelope
 
@@ -246,11 +246,7 @@ def test_another_conversation_with_the_same_prompt_is_another() -> None:
 @pytest.mark.parametrize(
     "sent",
     [
-        pytest.param(b"{}", id="nothing"),
-        pytest.param(b'{"messages": 7}', id="no-list"),
-        pytest.param(b'{"messages": [7]}', id="no-messages"),
         pytest.param(b'{"messages": [], "tools": {}}', id="no-tools"),
-        pytest.param(b'{"messages": [{"role": 1, "content": ""}]}', id="no-role"),
         pytest.param(b'{"messages": [], "tools": [{"name": "\xff"}]}', id="no-utf-8"),
     ],
 )
@@ -258,10 +254,29 @@ def test_what_is_no_prompt_has_no_digests(sent: bytes) -> None:
     assert prompt_of(Envelope.parse(sent), (), ()) is None
 
 
+@pytest.mark.parametrize(
+    "sent",
+    [
+        pytest.param(b"{}", id="nothing"),
+        pytest.param(b'{"messages": 7}', id="no-list"),
+        pytest.param(b'{"messages": ""}', id="no-list-at-all"),
+        pytest.param(b'{"messages": []}', id="none"),
+        pytest.param(b'{"messages": [7]}', id="no-messages"),
+        pytest.param(b'{"messages": [{"role": 1, "content": ""}]}', id="no-role"),
+        pytest.param(b'{"messages": [{"role": "\xff", "content": ""}]}', id="no-utf-8"),
+    ],
+)
+def test_messages_that_cannot_be_read_are_none(sent: bytes) -> None:
+    found = prompt_of(Envelope.parse(sent), (), ())
+
+    assert found is not None
+    assert not found.said.read().messages
+
+
 def test_odd_messages_are_taken_as_they_are() -> None:
     odd = {"messages": [{"role": "", "content": None}, {"content": 7}, {"role": "\u20ac"}]}
 
-    assert 3 == len(digested(odd).messages)
+    assert 3 == len(digested(odd).said.read().messages)
 
 
 def test_white_space_between_messages_does_not_confuse_the_places() -> None:
@@ -273,8 +288,8 @@ def test_white_space_between_messages_does_not_confuse_the_places() -> None:
 
     assert now is not None
     assert difference(before, now) is None
-    assert 2 == before.start.messages
-    assert 4 == now.start.messages
+    assert 2 == before.said.read().settled
+    assert 4 == now.said.read().settled
 
 
 _BLOCKS = st.builds(
@@ -296,10 +311,11 @@ _SAID = st.lists(
 )
 
 
-@given(_SAID, _SAID, st.sampled_from([None, 1]))
+@given(_SAID, _SAID, st.sampled_from([None, 1]), st.sampled_from([0, 2_000, 20_000]))
 def test_reading_on_from_an_earlier_turn_is_reading_anew(
-    said: list[Any], more: list[Any], indent: int | None
+    said: list[Any], more: list[Any], indent: int | None, length: int
 ) -> None:
+    said = [{"role": "user", "content": "x" * length}, *said]
     one, two = (
         Envelope.parse(json.dumps({"messages": each}, indent=indent).encode())
         for each in (said, said + more)
@@ -312,3 +328,80 @@ def test_reading_on_from_an_earlier_turn_is_reading_anew(
     assert now is not None
     assert prompt_of(two, (), ()) == now
     assert difference(before, now) is None
+
+
+def long_body() -> dict[str, Any]:
+    turn = body()
+    turn["messages"][0]["content"][0]["text"] = "word " * 1000
+    return turn
+
+
+def long_next_turn() -> dict[str, Any]:
+    return next_turn() | {"messages": [long_body()["messages"][0], *next_turn()["messages"][1:]]}
+
+
+def test_a_turn_that_goes_on_the_one_before_is_known_without_being_read() -> None:
+    before = digested(long_body())
+
+    now = digested(long_next_turn(), before)
+
+    assert is_next(before, now)
+    assert has_grown(before, now)
+    assert [0, 0] == [each.said.known.settled for each in (before, now)]
+    assert 4 == now.said.read().settled
+
+
+def test_the_same_request_again_has_not_grown() -> None:
+    before = digested(long_body())
+
+    now = digested(long_body(), before)
+
+    assert is_next(before, now)
+    assert not has_grown(before, now)
+
+
+def test_a_long_turn_is_read_at_once_and_not_kept() -> None:
+    turn = long_body()
+    turn["messages"][0]["content"][0]["text"] = "word " * 10_000
+
+    assert 2 == digested(turn).said.known.settled
+
+
+def _shorter(turn: dict[str, Any]) -> None:
+    del turn["messages"][2:]
+
+
+def _another_result(turn: dict[str, Any]) -> None:
+    turn["messages"][2]["content"][0]["content"] = "c\nd"
+
+
+def _other_tools(turn: dict[str, Any]) -> None:
+    turn["tools"].pop()
+
+
+def _other_system(turn: dict[str, Any]) -> None:
+    turn["system"].pop()
+
+
+@pytest.mark.parametrize("edit", [_shorter, _another_result, _other_tools, _other_system])
+def test_a_turn_that_may_be_another_is_read(edit: Callable[[dict[str, Any]], None]) -> None:
+    before, turn = digested(long_body()), long_next_turn()
+    edit(turn)
+
+    assert not is_next(before, digested(turn, before))
+
+
+def test_of_two_conversations_that_begin_alike_the_right_one_is_found() -> None:
+    other = long_body()
+    other["messages"][2]["content"][1]["cache_control"] = MARK
+    other["messages"][2]["content"].append({"type": "text", "text": "Stop."})
+    one, two = digested(long_body()), digested(other)
+    turn = long_body()
+    turn["messages"][2]["content"] = [*other["messages"][2]["content"]]
+    turn["messages"] += next_turn()["messages"][3:]
+
+    now = digested(turn, one, two)
+
+    assert not is_next(one, now)
+    assert not is_next(two, now)
+    assert kinship(two, now) > kinship(one, now)

@@ -117,7 +117,7 @@ class RateLimits:
 
     def _of(self, key: Key | None) -> tuple[Rule, ...]:
         """Return what holds for a key; the narrowest first, so that its reader hears of it."""
-        if key is None:
+        if key is None or not key.is_limited:
             return self._everybodys
         rules = _rules(key.limits, "key", key.id, key.name)
         if (team := key.team) is not None:

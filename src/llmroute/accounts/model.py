@@ -155,6 +155,11 @@ class Key:
         return all(any(fits(each, alias) for each in names) for names in self._patterns)
 
     @cached_property
+    def is_limited(self) -> bool:
+        """Whether there is anything that it, or its team, may do only so often."""
+        return self.limits != Limits() or (self.team is not None and self.team.limits != Limits())
+
+    @cached_property
     def is_restricted(self) -> bool:
         """Whether there is anything that it, or its team, may not ask for."""
         lists = (self.aliases, self.team.aliases if self.team else ())

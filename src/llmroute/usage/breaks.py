@@ -31,7 +31,13 @@ from typing import Any, Final, NamedTuple
 from llmroute.messages.usage import Usage
 from llmroute.pricing import Tariff
 from llmroute.pricing.table import claude_name
-from llmroute.usage.difference import comes_back, difference, message_difference
+from llmroute.usage.difference import (
+    comes_back,
+    difference,
+    has_grown,
+    is_next,
+    message_difference,
+)
 from llmroute.usage.prefix import Prompt
 
 __all__ = ["BREAKS", "Turn", "Verdict", "as_prefix", "lifetime_of", "lost_cost", "verdict"]
@@ -142,11 +148,11 @@ def _length(usage: Usage) -> int:
     return usage.input_tokens + _cached(usage)
 
 
-def lifetime_of(usage: Usage, before: float = _SHORT) -> float:
+def lifetime_of(usage: Usage, before: float | None = None) -> float:
     """Return how long the cache lives, by what was written: what is only read keeps its time."""
     written = usage.cache_creation_input_tokens
     if not written:
-        return before
+        return before or _SHORT
     kinds = usage.data.get("cache_creation")
     hour = kinds.get("ephemeral_1h_input_tokens") if isinstance(kinds, Mapping) else None
     return _LONG if isinstance(hour, int) and hour >= written else _SHORT
@@ -164,12 +170,13 @@ def verdict(before: Turn | None, now: Turn, *, is_failover: bool, is_gone: bool)
     if before is None:
         return _uncached(now) or Verdict("first")
     lost = min(_cached(before.usage), _length(now.usage)) - now.usage.cache_read_input_tokens
-    if (changed := _anew(before, now)) is not None:
+    is_plain = lost < _NOISE and not now.is_anew and is_next(before.prompt, now.prompt)
+    if not is_plain and (changed := _anew(before, now)) is not None:
         return changed
     if lost < _NOISE:
         if (nothing := _uncached(now)) is not None:
             return nothing
-        return Verdict("grew" if len(now.prompt.messages) > len(before.prompt.messages) else "none")
+        return Verdict("grew" if has_grown(before.prompt, now.prompt) else "none")
     found = _elsewhere(before, now, is_failover, is_gone) or _changed(before, now)
     return Verdict(found.change, found.by, found.at, lost)
 
@@ -191,8 +198,9 @@ def _anew(before: Turn, now: Turn) -> Verdict | None:
     changed = message_difference(before.prompt, now.prompt)
     if changed is None or before.prompt.system != now.prompt.system:
         return None
-    is_shorter = len(now.prompt.messages) <= len(before.prompt.messages)
-    if changed.place == 0 and len(now.prompt.messages) < len(before.prompt.messages):
+    was, is_ = before.prompt.said.read().messages, now.prompt.said.read().messages
+    is_shorter = len(is_) <= len(was)
+    if changed.place == 0 and len(is_) < len(was):
         return Verdict("compacted")
     if changed.place and is_shorter and not comes_back(before.prompt, now.prompt, changed.place):
         return Verdict("rewound")
@@ -233,10 +241,10 @@ def _marks(before: Prompt, now: Prompt) -> Verdict | None:
     """Tell marks from which the cache of the turn before was not found."""
     if before.is_marked and not now.is_marked:
         return Verdict("no marks", "client")
-    if not before.marks:
+    if not (marks := before.said.read().marks):
         return None
-    last = before.marks[-1]
-    ahead = [mark - last for mark in now.marks if mark >= last]
+    last = marks[-1]
+    ahead = [mark - last for mark in now.said.read().marks if mark >= last]
     if not ahead:
         return Verdict("marks", "client", "none at or after the last turn's")
     if min(ahead) > _LOOKS_BACK:
@@ -261,6 +269,8 @@ def lost_cost(lost: int, usage: Usage, tariff: Tariff | None) -> int | None:
 
 def as_prefix(found: Verdict, before: Turn | None, cost: int | None) -> dict[str, Any]:
     """Return a verdict as it is written down with the call; what is empty is left out."""
+    if before is not None and not (found.by or found.at or found.lost):
+        return {"change": found.change, "previous": before.id}
     written = {
         "change": found.change,
         "break": found.is_break,

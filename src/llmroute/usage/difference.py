@@ -8,7 +8,15 @@ from typing import Final, NamedTuple
 
 from llmroute.usage.prefix import Prompt
 
-__all__ = ["Difference", "comes_back", "difference", "kinship", "message_difference"]
+__all__ = [
+    "Difference",
+    "comes_back",
+    "difference",
+    "has_grown",
+    "is_next",
+    "kinship",
+    "message_difference",
+]
 
 
 class Difference(NamedTuple):
@@ -47,11 +55,12 @@ def difference(before: Prompt, now: Prompt) -> Difference | None:
 def message_difference(before: Prompt, now: Prompt) -> Difference | None:
     """Return the first message of `before` that `now` has not."""
     shared = _shared(before, now)
-    if shared == len(before.messages):
+    was, is_ = before.said.read(), now.said.read()
+    if shared == len(was.messages):
         return None
-    if shared == len(now.messages):
+    if shared == len(is_.messages):
         return Difference("message", f"messages[{shared}] (left out)", shared)
-    role = _ROLES.get(now.roles[shared], "")
+    role = _ROLES.get(is_.roles[shared], "")
     return Difference("message", f"messages[{shared}] ({role})", shared)
 
 
@@ -76,11 +85,25 @@ def _tool_that_differs(before: Iterable[tuple[str, int]], now: Iterable[tuple[st
 
 def _shared(before: Prompt, now: Prompt) -> int:
     """Return how many messages both begin with."""
-    most = min(len(before.messages), len(now.messages))
-    if before.messages[:most] == now.messages[:most]:
+    was, is_ = before.said.read().messages, now.said.read().messages
+    most = min(len(was), len(is_))
+    if was[:most] == is_[:most]:
         return most
-    pairs = enumerate(zip(before.messages, now.messages, strict=False))
+    pairs = enumerate(zip(was, is_, strict=False))
     return next(at for at, (one, other) in pairs if one != other)
+
+
+def is_next(before: Prompt, now: Prompt) -> bool:
+    """Tell whether it is beyond doubt, without either being read, that one goes on the other."""
+    follows = now.said.follows == before.said.number and now.said.length >= before.said.length
+    return follows and now.tools == before.tools and now.system == before.system
+
+
+def has_grown(before: Prompt, now: Prompt) -> bool:
+    """Tell whether messages have been added."""
+    if is_next(before, now):
+        return now.said.length > before.said.length
+    return len(now.said.read().messages) > len(before.said.read().messages)
 
 
 def kinship(before: Prompt, now: Prompt) -> int:
@@ -89,20 +112,22 @@ def kinship(before: Prompt, now: Prompt) -> int:
     A session has others beside the main one, with prompts of their own: for titles, say.
     """
     shared = _shared(before, now)
+    was, is_ = before.said.read(), now.said.read()
     alike = (before.system == now.system) + (before.tools == now.tools)
     if shared > 1:
         return shared * 4 + alike
     if shared == 1:
-        goes_on = len(now.messages) > len(before.messages) and alike > 0
+        goes_on = len(is_.messages) > len(was.messages) and alike > 0
         return 4 + alike if alike == 2 or goes_on else 0
     if alike < 2 or not (before.system or before.tools):
         return 0
-    same_place = zip(before.messages, now.messages, strict=False)
+    same_place = zip(was.messages, is_.messages, strict=False)
     if any(one == other for one, other in same_place):
         return 3
-    return 2 if set(before.opening) & set(now.opening) else 0
+    return 2 if set(was.opening) & set(is_.opening) else 0
 
 
 def comes_back(before: Prompt, now: Prompt, index: int) -> bool:
     """Tell whether anything after a message that changed was there before."""
-    return bool(set(before.messages[index + 1 :]) & set(now.messages[index + 1 :]))
+    was, is_ = before.said.read().messages, now.said.read().messages
+    return bool(set(was[index + 1 :]) & set(is_[index + 1 :]))
