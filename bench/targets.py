@@ -197,7 +197,10 @@ def _configuration(upstream_port: int, settings: Mapping[str, str]) -> str:
     litellm_params:
       model: anthropic/bench-model
       api_base: http://127.0.0.1:{upstream_port}/{answer}
-      api_key: sk-bench-upstream"""
+      api_key: sk-bench-upstream
+      input_cost_per_token: 0.000003
+      output_cost_per_token: 0.000015
+      cache_read_input_token_cost: 0.0000003"""
         for answer in ANSWERS
     )
     general = "".join(f"  {name}: {value}\n" for name, value in settings.items())

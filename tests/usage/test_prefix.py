@@ -405,3 +405,14 @@ def test_of_two_conversations_that_begin_alike_the_right_one_is_found() -> None:
     assert not is_next(one, now)
     assert not is_next(two, now)
     assert kinship(two, now) > kinship(one, now)
+
+
+def test_of_two_that_are_the_same_one_is_gone_on() -> None:
+    one, two = digested(long_body()), digested(long_body())
+
+    now = digested(long_next_turn(), one, two)
+
+    assert one.said.is_sent_again_by(two.said)
+    assert not one.said.is_sent_again_by(now.said)
+    assert is_next(one, now)
+    assert 0 == now.said.known.settled

@@ -110,7 +110,12 @@ class Sentinel:
 
     def remember(self, key: _Key, before: Turn | None, now: Turn) -> None:
         """Put a turn in the place of the one before."""
-        turns = [turn for turn in self._turns.get(key, ()) if turn is not before]
+        said = now.prompt.said
+        turns = [
+            turn
+            for turn in self._turns.get(key, ())
+            if turn is not before and not turn.prompt.said.is_sent_again_by(said)
+        ]
         self._turns[key] = [now, *turns[: _MOST_BESIDE - 1]]
         self._turns.move_to_end(key)
         while len(self._turns) > self._most:

@@ -109,9 +109,12 @@ class Transcript:
                 break
             hasher.update(raw[at : each.cut])
             at = each.cut
-            if hasher.intdigest() == each.digest:
-                is_alone = found is None or found.cut < at
-                found, self.follows = each, each.number if is_alone and at >= _TELLING else 0
+            if hasher.intdigest() != each.digest:
+                continue
+            if found is None or found.cut < at:
+                found, self.follows = each, each.number if at >= _TELLING else 0
+            elif found.length != each.length:
+                self.follows = 0  # they may go on in different ways
         self.known = _NOTHING if found is None else found.known
         # What is marked now will not be at the next turn.
         mark = MARK.search(raw, 1 if found is None else found.cut)
@@ -134,6 +137,10 @@ class Transcript:
                 self.known = _NOTHING
             self._rest = b""
         return self.known
+
+    def is_sent_again_by(self, other: Transcript) -> bool:
+        """Tell whether another one is of the same request."""
+        return (self.cut, self.digest, self.length) == (other.cut, other.digest, other.length)
 
     def __eq__(self, other: object) -> bool:
         """Compare the messages."""
