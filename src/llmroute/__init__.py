@@ -37,15 +37,17 @@ from llmroute.errors import (
 )
 from llmroute.messages.catalog import ModelInfo
 from llmroute.messages.events import Event
-from llmroute.messages.message import Message
 from llmroute.messages.usage import Usage
 from llmroute.observe import Attempt, Observer, Record
+from llmroute.pricing import Bill
 from llmroute.router import Explanation, MessageStream, Router
+from llmroute.router.message import Message
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Attempt",
+    "Bill",
     "BudgetError",
     "Config",
     "ConfigError",

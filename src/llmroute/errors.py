@@ -31,6 +31,7 @@ else in llmroute decides either.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from enum import Enum
 from typing import ClassVar, NamedTuple
 
@@ -121,6 +122,12 @@ class RequestError(LLMRouteError):
         super().__init__(*args)
         self.headers = headers
 
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds after which to ask again, if that may help."""
+        told = dict(self.headers).get(b"retry-after")
+        return None if told is None else float(told)
+
 
 class InvalidRequestError(RequestError):
     """The body is not a Messages request."""
@@ -159,10 +166,32 @@ class UnknownAliasError(RequestError):
 
 
 class BudgetError(RequestError):
-    """A budget is spent."""
+    """A budget is spent, or a guard or a pause has stopped the conversation.
+
+    Attributes:
+        period: `day`, `week`, `month` or `total`; empty where it is no budget.
+        amount: The budget, in micro-dollars; 0 where it is none.
+        spent: What of it is spent, in micro-dollars.
+        resets: When there is more; `None` for never, or where it is no budget.
+    """
 
     status = 429
     type = "billing_error"
+
+    def __init__(
+        self,
+        *args: object,
+        headers: Sequence[tuple[bytes, bytes]] = (),
+        period: str = "",
+        amount: int = 0,
+        spent: int = 0,
+        resets: datetime | None = None,
+    ) -> None:
+        super().__init__(*args, headers=headers)
+        self.period = period
+        self.amount = amount
+        self.spent = spent
+        self.resets = resets
 
 
 class LimitError(RequestError):

@@ -16,6 +16,7 @@ import anyio.to_thread
 
 from llmroute.accounts.access import Access
 from llmroute.accounts.budgets import BudgetHold, Budgets
+from llmroute.accounts.caller import check_usable
 from llmroute.accounts.configured import configured_keys
 from llmroute.accounts.directory import Directory
 from llmroute.accounts.gate import Asked, Gate, Hold
@@ -27,7 +28,7 @@ from llmroute.accounts.pauses import Pauses
 from llmroute.config import Config
 from llmroute.database import MEMORY, Database, open_database
 from llmroute.errors import ConfigError, Problem, StoreError, UnavailableError
-from llmroute.messages.call import Call
+from llmroute.messages.call import Call, Sender
 from llmroute.observe import Instrumented, Reading, Record
 from llmroute.usage.recorder import Recorder
 from llmroute.usage.retention import Retention
@@ -80,6 +81,7 @@ class Ledger:
             clock: Seconds since 1970.
         """
         self.database = database
+        self._clock = clock
         self.directory = Directory(database, clock)
         self.keyring = Keyring(configured_keys(config.accounts), self.directory, clock)
         self.recorder = Recorder(database)
@@ -92,7 +94,7 @@ class Ledger:
         self.budgets = Budgets(database, config.accounts, clock)
         self._gates: Sequence[Gate] = (
             *(Access(), self.pauses, self._guards, self._limits),
-            *(self._sentinel, self.budgets),
+            *(self.budgets, self._sentinel),
         )
         self._workers: Sequence[Work] = (
             *(self.keyring, self.recorder, self.budgets),
@@ -165,9 +167,7 @@ class Ledger:
             RequestError: It may not be made.
         """
         if not self._ready.is_set():
-            await anyio.to_thread.run_sync(self._ready.wait, _PATIENCE)
-            if not self._ready.is_set():
-                raise UnavailableError(f"the database at {self.database.address} does not answer")
+            await self._be_ready()
         asked, holds = Asked(call, alias, quote), []
         try:
             for gate in self._gates:
@@ -179,6 +179,36 @@ class Ledger:
                 hold.settle(None)
             raise
         return _Holds(holds) if holds else None
+
+    async def sender(self, name: str) -> Sender:
+        """Return who calls with a key, for programs that name it and need not present it.
+
+        Raises:
+            UnknownSubjectError: There is no such key.
+            UnauthorizedError: It has ended.
+            ForbiddenError: It is blocked.
+            UnavailableError: The database that may know it is away.
+        """
+        configured = self.keyring.configured.values()
+        key = next((key for key in configured if key.name == name), None)
+        if key is None:
+            await self._be_ready()
+            try:
+                key = await self.directory.key(name)
+            except StoreError as error:
+                raise UnavailableError(self._away) from error
+        check_usable(key, self._clock())
+        return key.sender
+
+    async def _be_ready(self) -> None:
+        if not self._ready.is_set():
+            await anyio.to_thread.run_sync(self._ready.wait, _PATIENCE)
+            if not self._ready.is_set():
+                raise UnavailableError(self._away)
+
+    @property
+    def _away(self) -> str:
+        return f"the database at {self.database.address} does not answer"
 
     def record(self, record: Record) -> None:
         """Take note of a call that is over, if that is written down."""

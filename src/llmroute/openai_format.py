@@ -33,8 +33,8 @@ from llmroute.errors import InvalidRequestError
 from llmroute.messages.call import Call, Spoken
 from llmroute.messages.catalog import longest_answer
 from llmroute.messages.events import Event
-from llmroute.messages.message import Message
 from llmroute.platforms import adapt
+from llmroute.router.message import Message
 from llmroute.translate.asked import Asked
 from llmroute.translate.from_chat import from_chat
 from llmroute.translate.from_chat_tools import custom_tools

@@ -16,8 +16,9 @@ from anyio.from_thread import BlockingPortal
 from llmroute import router
 from llmroute.config import Config, load_dict, load_env, load_file
 from llmroute.messages.events import Event
-from llmroute.messages.message import Message
 from llmroute.messages.usage import Usage
+from llmroute.pricing import Bill
+from llmroute.router.message import Message
 from llmroute.router.options import Options
 
 __all__ = ["MessageStream", "Router"]
@@ -177,6 +178,21 @@ class MessageStream:
     def usage(self) -> Usage:
         """What the answer has used, as far as the upstream has said."""
         return self._stream.usage
+
+    @property
+    def call(self) -> str:
+        """The call's id in the records."""
+        return self._stream.call
+
+    @property
+    def cost(self) -> int | None:
+        """What the call cost, in micro-dollars, once it is over; `None` if nobody knows."""
+        return self._stream.cost
+
+    @property
+    def bill(self) -> Bill | None:
+        """How that comes about, line by line; `None` if nobody knows the price."""
+        return self._stream.bill
 
     def __iter__(self) -> Iterator[Event]:
         return self

@@ -13,7 +13,7 @@ from llmroute.config.accounts import moment
 from llmroute.config.durations import duration
 from llmroute_cli.configuration import fail
 
-__all__ = ["Given", "budgets_of", "check_texts", "end_of", "limits_of"]
+__all__ = ["Given", "budget_of", "budgets_of", "check_texts", "end_of", "limits_of"]
 
 _MICROS: Final = 1_000_000
 _BUDGET = re.compile(
@@ -98,7 +98,7 @@ def budgets_of(
         typer.Exit: One is no budget; why has been printed.
     """
     budgets = {(each.period, each.alias): each for each in now}
-    changed = [_budget(text) for text in given]
+    changed = [budget_of(text) for text in given]
     for each in changed:
         place = (each.period, each.alias)
         if not each.amount:
@@ -113,11 +113,16 @@ def budgets_of(
     return tuple(budgets.values())
 
 
-def _budget(text: str) -> Budget:
+def budget_of(text: str) -> Budget:
+    """Return a budget that is written as `--budget` has it.
+
+    Raises:
+        typer.Exit: It is none; why has been printed.
+    """
     match = _BUDGET.fullmatch(text.strip())
     amount = round(float(match["amount"]) * _MICROS) if match else 0
     if match is None or amount > _MICROS * 1_000_000_000:
-        raise fail(f"--budget: {text!r} is no budget; {_FORM}")
+        raise fail(f"{text!r} is no budget; {_FORM}")
     parts: Mapping[str, Any] = match.groupdict()
     return Budget("", amount, parts["period"] or "month", parts["alias"] or "")
 

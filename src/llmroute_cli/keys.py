@@ -5,6 +5,7 @@ A proxy that runs sees a change within a second or two.
 
 from __future__ import annotations
 
+import functools
 import getpass
 import json
 import sys
@@ -28,7 +29,15 @@ from llmroute_cli.configuration import fail, say
 from llmroute_cli.data import opened
 from llmroute_cli.given import Given, check_texts, end_of
 from llmroute_cli.keys_shown import KEY_HEADS, key_as_json, key_row, spending, state_of
-from llmroute_cli.register import ACTOR, Register, keys_of, named, registered
+from llmroute_cli.register import (
+    ACTOR,
+    NO_DATABASE,
+    Register,
+    keys_of,
+    named,
+    register_of,
+    registered,
+)
 
 __all__ = ["block", "create", "delete", "hashed", "listed", "rotate", "show", "update"]
 
@@ -95,37 +104,57 @@ def listed(path: Path | None, team: str | None, owner: str | None, *, as_json: b
         typer.echo(json.dumps([key_as_json(key) for key in shown], indent=1))
         return
     table.show(KEY_HEADS, [key_row(key) for key in shown])
+    if not shown:
+        say("there is no such key; `llmroute keys create NAME` makes one")
 
 
 def show(path: Path | None, name: str, *, as_json: bool) -> None:
     """Print one key, and what is spent of its budgets."""
-
-    async def work(register: Register) -> tuple[Key, dict[str, int]]:
-        fixed = [key for key in register.configured if name in (key.name, key.id)]
-        key = fixed[0] if fixed else await register.directory.key(name)
-        every = [*key.budgets, *(key.team.budgets if key.team else ())]
-        now = datetime.now(UTC)
-        return key, await register.database.read(lambda it: spent_of(it, every, now))
-
-    key, spent = registered(path, work)
+    spent: dict[str, int] | None = None
+    overlap = None
+    with opened(path) as (database, config):
+        fixed = [key for key in keys_of(config) if name in (key.name, key.id)]
+        if database is not None:
+            work = functools.partial(_known, name, fixed)
+            key, spent, overlap = anyio.run(work, register_of(database, config))
+        elif fixed:
+            key = fixed[0]
+            say("`database: none`: what is spent of budgets is known to the proxy alone")
+        else:
+            raise fail(f"there is no key {name!r} in the configuration, and {NO_DATABASE}", 1)
     if as_json:
-        typer.echo(json.dumps(key_as_json(key, spent), indent=1))
+        shown = key_as_json(key, spent)
+        shown["previous_until"] = overlap.isoformat() if overlap else None
+        typer.echo(json.dumps(shown, indent=1))
         return
-    for what, value in (*zip(KEY_HEADS[:6], key_row(key), strict=False), *_details(key)):
+    for what, value in (*zip(KEY_HEADS[:6], key_row(key), strict=False), *_details(key, overlap)):
         if value:
             typer.echo(f"{what + ':':<15}{value}")
     for whose, budgets in (("", key.budgets), ("team's ", key.team.budgets if key.team else ())):
         for budget in budgets:
-            typer.echo(f"{whose + 'budget:':<15}{spending(budget, spent.get(budget.id, 0))}")
+            of_it = None if spent is None else spent.get(budget.id, 0)
+            typer.echo(f"{whose + 'budget:':<15}{spending(budget, of_it)}")
 
 
-def _details(key: Key) -> Sequence[tuple[str, str]]:
+async def _known(
+    name: str, fixed: Sequence[Key], register: Register
+) -> tuple[Key, dict[str, int], datetime | None]:
+    """Return a key, what is spent of its budgets, and until when the one before is taken."""
+    key = fixed[0] if fixed else await register.directory.key(name)
+    every = [*key.budgets, *(key.team.budgets if key.team else ())]
+    now = datetime.now(UTC)
+    spent = await register.database.read(lambda it: spent_of(it, every, now))
+    return key, spent, await register.directory.overlap(key.id)
+
+
+def _details(key: Key, overlap: datetime | None) -> Sequence[tuple[str, str]]:
     return (
         ("tags", " ".join(key.tags)),
         ("trusted", "yes" if key.trusted else "no"),
         ("created", f"{key.created:%Y-%m-%d %H:%M} UTC by {key.created_by}" if key.created else ""),
         ("ends", f"{key.expires:%Y-%m-%d %H:%M} UTC" if key.expires else "never"),
         ("state", state_of(key)),
+        ("key before", f"taken until {overlap:%Y-%m-%d %H:%M} UTC" if overlap else ""),
         ("id", key.id),
     )
 

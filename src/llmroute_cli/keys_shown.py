@@ -85,12 +85,13 @@ def _dollars(micros: int) -> str:
     return f"{micros / _MICROS:.6f}".rstrip("0").rstrip(".")
 
 
-def spending(budget: Budget, spent: int) -> str:
-    """Say how much of a budget is spent, and when it begins anew."""
+def spending(budget: Budget, spent: int | None) -> str:
+    """Say how much of a budget is spent, if that is known, and when it begins anew."""
     end = window_of(budget.period, datetime.now(UTC))[1]
     resets = "" if end is None else f", begins anew at {end:%Y-%m-%d %H:%M} UTC"
-    sums = f"${_dollars(spent)} of ${_dollars(budget.amount)}"
-    return f"{_budget_shown(budget)}: {sums} spent{resets}"
+    amount = f"${_dollars(budget.amount)}"
+    sums = amount if spent is None else f"${_dollars(spent)} of {amount} spent"
+    return f"{_budget_shown(budget)}: {sums}{resets}"
 
 
 def key_as_json(key: Key, spent: Mapping[str, int] | None = None) -> dict[str, Any]:

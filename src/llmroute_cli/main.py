@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from llmroute_cli import accounts_commands, db, usage_cache
+from llmroute_cli import accounts_commands, admin_commands, db, usage_cache
 from llmroute_cli.options import ConfigFile, proxy_extra
 
 __all__ = ["Log", "Shell", "app", "main"]
@@ -22,6 +22,7 @@ app = typer.Typer(
 )
 app.add_typer(accounts_commands.keys)
 app.add_typer(accounts_commands.teams)
+app.add_typer(admin_commands.budgets)
 app.add_typer(usage_cache.usage)
 app.add_typer(db.db)
 
@@ -270,75 +271,6 @@ def status(
 
 
 @app.command()
-def pause(
-    subject: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="KEY|SESSION",
-            help="A key, by its name or id (`master` for the master key), or the id of a session, "
-            "which Claude Code's /status shows; left out, what is paused is listed.",
-        ),
-    ] = None,
-    config: ConfigFile = None,
-    length: Annotated[
-        str | None,
-        typer.Option(
-            "--for",
-            metavar="TIME",
-            help="For how long: 30m, 1h, 2d. Left out, until it is resumed.",
-        ),
-    ] = None,
-    reason: Annotated[
-        str, typer.Option(metavar="TEXT", help="What whoever is refused is told.")
-    ] = "",
-    url: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL", help="Ask the proxy at this address, not the configuration's database."
-        ),
-    ] = None,
-    *,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False,
-) -> None:
-    """Have a key or a session make no calls until it is resumed.
-
-    Every proxy with the same database refuses it within a second or two; answers that have begun
-    go on. Where the configuration says `database: none`, the running proxy is asked.
-    """
-    with proxy_extra():
-        from llmroute_cli.pause import pause as command
-        from llmroute_cli.pause import paused
-    if subject is None:
-        paused(config, url, as_json=as_json)
-    else:
-        command(config, url, subject, length, reason)
-
-
-@app.command()
-def resume(
-    subject: Annotated[
-        str,
-        typer.Argument(metavar="KEY|SESSION", help="What was paused, or stopped by a guard."),
-    ],
-    config: ConfigFile = None,
-    url: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL", help="Ask the proxy at this address, not the configuration's database."
-        ),
-    ] = None,
-) -> None:
-    """Let a key or a session that was paused go on.
-
-    A session that a guard has stopped goes on as well: what it has spent until now counts no more
-    for the guards.
-    """
-    with proxy_extra():
-        from llmroute_cli.pause import resume as command
-    command(config, url, subject)
-
-
-@app.command()
 def env(
     config: ConfigFile = None,
     url: Url = None,
@@ -404,6 +336,10 @@ def demo(
     with proxy_extra():
         from llmroute_cli.demo import demo as command
     command(port, once=once)
+
+
+for _command in (admin_commands.pause, admin_commands.resume, admin_commands.audit):
+    app.command()(_command)
 
 
 def main() -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
-__all__ = ["ConfigFile", "proxy_extra"]
+__all__ = ["ConfigFile", "Form", "ProxyUrl", "Written", "proxy_extra"]
 
 ConfigFile = Annotated[
     Path | None,
@@ -22,6 +23,27 @@ ConfigFile = Annotated[
         "environment.",
     ),
 ]
+
+ProxyUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--url",
+        metavar="URL",
+        help="Ask the proxy at this address, not the configuration's database. The key is taken "
+        "from LLMROUTE_MASTER_KEY, LITELLM_MASTER_KEY or ANTHROPIC_AUTH_TOKEN.",
+    ),
+]
+
+
+class Form(StrEnum):
+    """How a report is written."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+
+
+Written = Annotated[Form, typer.Option("--format", metavar="table|csv|json", help="How to print.")]
 
 _OF_THE_EXTRA: Final = frozenset({"alembic", "httptools", "sqlalchemy", "uvicorn"})
 

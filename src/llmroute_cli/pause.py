@@ -16,29 +16,23 @@ from typing import Any, Final, Protocol, TypeVar
 from urllib.parse import quote
 
 import anyio
-import msgspec
 import typer
 
-from llmroute import UpstreamError
 from llmroute.accounts.directory import Directory
 from llmroute.accounts.pauses import Pause, Pauses
 from llmroute.config.durations import duration
 from llmroute.database import Database
-from llmroute.transport import Timeouts
-from llmroute.transport.httpx import HttpxTransport
 from llmroute_cli import table
 from llmroute_cli.configuration import fail, say
 from llmroute_cli.data import opened
+from llmroute_cli.proxy import Proxy
 from llmroute_cli.register import ACTOR, keys_of
-from llmroute_cli.running import presented, running
 
 __all__ = ["pause", "paused", "resume"]
 
 T = TypeVar("T")
 
 _PATH: Final = "/llmroute/pauses"
-_PATIENCE: Final = 10.0  # seconds
-_LARGEST: Final = 16_777_216  # bytes of an answer
 _HEADS: Final = ("paused", "since", "until", "by", "reason")
 _SESSION: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # What the records call the master key, and everyone where there is no key.
@@ -95,6 +89,8 @@ def paused(path: Path | None, url: str | None, *, as_json: bool) -> None:
         typer.echo(json.dumps([_as_json(each) for each in found], indent=1))
         return
     table.show(_HEADS, [_row(each) for each in found])
+    if not found:
+        say("nothing is paused")
 
 
 def _at_desk(
@@ -121,7 +117,7 @@ def _at_desk(
                 if subject is not None:
                     anyio.run(_wonder, database, names, subject)
                 return anyio.run(work, Pauses(database, time.time))
-    return anyio.run(work, _Proxy(path, url))
+    return anyio.run(work, _Asked(Proxy(path, url)))
 
 
 async def _wonder(database: Database, names: set[str], subject: str) -> None:
@@ -133,15 +129,11 @@ async def _wonder(database: Database, names: set[str], subject: str) -> None:
         say(f"there is no key {subject!r}; it is taken for the id of a session")
 
 
-class _Proxy:
+class _Asked:
     """A running proxy."""
 
-    def __init__(self, path: Path | None, url: str | None) -> None:
-        proxy = running(path, url)
-        if not proxy.url.startswith(("http://", "https://")):
-            raise fail("--url must start with http:// or https://")
-        self._url = proxy.url
-        self._key = presented(proxy.key)
+    def __init__(self, proxy: Proxy) -> None:
+        self._proxy = proxy
 
     async def pause(
         self, subject: str, actor: str, reason: str = "", length: timedelta | None = None
@@ -150,47 +142,15 @@ class _Proxy:
         body: dict[str, Any] = {"subject": subject, "reason": reason}
         if length is not None:
             body["duration"] = length.total_seconds()
-        return _read(await self._ask("POST", "", body))
+        return _read(await self._proxy.ask("POST", _PATH, body))
 
     async def resume(self, subject: str, actor: str) -> bool:
         del actor
-        answer = await self._ask("DELETE", f"/{quote(subject, safe='')}")
+        answer = await self._proxy.ask("DELETE", f"{_PATH}/{quote(subject, safe='')}")
         return bool(answer["was_paused"])
 
     async def all(self) -> list[Pause]:
-        return [_read(each) for each in (await self._ask("GET"))["pauses"]]
-
-    async def _ask(self, method: str, below: str = "", body: Any = None) -> Any:
-        """Return the JSON of an answer.
-
-        Raises:
-            typer.Exit: It is an error, or there is none.
-        """
-        headers = [(b"x-api-key", self._key.encode())] if self._key else []
-        sent = () if body is None else (msgspec.json.encode(body),)
-        if sent:
-            headers.append((b"content-type", b"application/json"))
-        transport = HttpxTransport()
-        try:
-            timeouts = Timeouts(_PATIENCE, _PATIENCE, _PATIENCE)
-            reply = await transport.send(method, self._url + _PATH + below, headers, sent, timeouts)
-            answer = b""
-            while len(answer) < _LARGEST and (data := await reply.receive()):
-                answer += data
-            await reply.aclose()
-        except UpstreamError as error:
-            hint = "Is it running? Start it with `llmroute serve`, or name its address with --url."
-            raise fail(f"No proxy answers at {self._url}: {error}\n{hint}", 1) from None
-        finally:
-            await transport.aclose()
-        try:
-            told = msgspec.json.decode(answer)
-            if reply.status == 200:
-                return told
-            why = str(told["error"]["message"])
-        except (msgspec.DecodeError, UnicodeDecodeError, LookupError, TypeError):
-            why = "it is no llmroute proxy, or an old one"
-        raise fail(f"The proxy at {self._url} answered {reply.status}: {why}", 1)
+        return [_read(each) for each in (await self._proxy.ask("GET", _PATH))["pauses"]]
 
 
 def _read(told: Any) -> Pause:

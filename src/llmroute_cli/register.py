@@ -10,15 +10,15 @@ from typing import Final, NamedTuple, TypeVar
 import anyio
 
 from llmroute import Config
-from llmroute.accounts.configured import configured_keys
+from llmroute.accounts.configured import configured_keys, configured_teams
 from llmroute.accounts.directory import Directory
-from llmroute.accounts.model import Key
+from llmroute.accounts.model import Key, Team
 from llmroute.config.accounts import Accounts, name_problem
 from llmroute.database import Database
 from llmroute_cli.configuration import fail
 from llmroute_cli.data import opened
 
-__all__ = ["ACTOR", "Register", "keys_of", "named", "registered"]
+__all__ = ["ACTOR", "NO_DATABASE", "Register", "keys_of", "named", "register_of", "registered"]
 
 T = TypeVar("T")
 
@@ -33,12 +33,14 @@ class Register(NamedTuple):
         directory: Those of the database.
         database: Itself.
         configured: The keys of the configuration.
+        teams: Its teams, by name.
         source: The configuration's name.
     """
 
     directory: Directory
     database: Database
     configured: tuple[Key, ...]
+    teams: dict[str, Team]
     source: str
 
     def refuse_configured(self, name: str) -> None:
@@ -50,6 +52,15 @@ class Register(NamedTuple):
         if any(name in (key.name, key.id) for key in self.configured):
             raise fail(f"the key {name!r} stands in {self.source}; change it there", 1)
 
+    def refuse_configured_team(self, name: str) -> None:
+        """Make sure that a team is none of the configuration.
+
+        Raises:
+            typer.Exit: It is.
+        """
+        if any(name in (team.name, team.id) for team in self.teams.values()):
+            raise fail(f"the team {name!r} stands in {self.source}; change it there", 1)
+
 
 def registered(path: Path | None, work: Callable[[Register], Awaitable[T]]) -> T:
     """Return what `work` makes of the database of a configuration.
@@ -59,13 +70,19 @@ def registered(path: Path | None, work: Callable[[Register], Awaitable[T]]) -> T
     """
     with opened(path) as (database, config):
         if database is None:
-            raise fail(_NO_DATABASE)
-        keys = keys_of(config)
-        source = "" if config is None else config.source
-        return anyio.run(work, Register(Directory(database, time.time), database, keys, source))
+            raise fail(NO_DATABASE)
+        return anyio.run(work, register_of(database, config))
 
 
-_NO_DATABASE = (
+def register_of(database: Database, config: Config | None) -> Register:
+    """Return the keys and teams of a database and of a configuration."""
+    accounts = Accounts() if config is None else config.accounts
+    source = "" if config is None else config.source
+    directory = Directory(database, time.time)
+    return Register(directory, database, keys_of(config), configured_teams(accounts), source)
+
+
+NO_DATABASE: Final = (
     "`database: none` keeps keys in the memory of a proxy, where this command does not reach: "
     "write them into the configuration (`keys`), use the proxy's own POST /llmroute/keys, or name "
     "a database"

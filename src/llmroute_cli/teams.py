@@ -32,18 +32,18 @@ def create(path: Path | None, name: str, given: Given, *, as_json: bool) -> None
     made = replace(team, **given.members(team))
 
     async def work(register: Register) -> Team:
-        _refuse_configured(register, name)
+        register.refuse_configured_team(name)
         return await register.directory.create_team(made, ACTOR)
 
     _print(registered(path, work), as_json=as_json)
 
 
 def listed(path: Path | None, *, as_json: bool) -> None:
-    """Print the teams of the database, and those of the configuration that have a key there."""
+    """Print the teams of the database and of the configuration."""
 
     async def work(register: Register) -> list[tuple[Team, int]]:
         keys = [*register.configured, *await register.directory.keys()]
-        teams = [*_configured(register).values(), *await register.directory.teams()]
+        teams = [*register.teams.values(), *await register.directory.teams()]
         of = [key.team.id for key in keys if key.team is not None]
         return [(team, of.count(team.id)) for team in teams]
 
@@ -53,13 +53,15 @@ def listed(path: Path | None, *, as_json: bool) -> None:
         typer.echo(json.dumps(typed, indent=1))
         return
     table.show(_HEADS, [_row(team, str(count)) for team, count in found])
+    if not found:
+        say("there is no team; `llmroute teams create NAME` makes one")
 
 
 def show(path: Path | None, name: str, *, as_json: bool) -> None:
     """Print one team with its keys, and what is spent of its budgets."""
 
     async def work(register: Register) -> tuple[Team, list[str], dict[str, int]]:
-        team = _configured(register).get(name) or await register.directory.team(name)
+        team = register.teams.get(name) or await register.directory.team(name)
         every = [*register.configured, *await register.directory.keys()]
         keys = sorted(key.name for key in every if key.team and key.team.id == team.id)
         now = datetime.now(UTC)
@@ -88,9 +90,9 @@ def update(
         members["name"] = named(new_name, "team")
 
     async def work(register: Register) -> Team:
-        _refuse_configured(register, name)
+        register.refuse_configured_team(name)
         if new_name is not None:
-            _refuse_configured(register, new_name)
+            register.refuse_configured_team(new_name)
         return await register.directory.alter_team(
             name, ACTOR, "update", lambda now: {**members, **given.members(now)}
         )
@@ -102,7 +104,7 @@ def delete(path: Path | None, name: str, *, with_keys: bool) -> None:
     """Delete a team."""
 
     async def work(register: Register) -> None:
-        _refuse_configured(register, name)
+        register.refuse_configured_team(name)
         try:
             await register.directory.delete_team(name, ACTOR, with_keys=with_keys)
         except ConflictError as error:
@@ -110,15 +112,6 @@ def delete(path: Path | None, name: str, *, with_keys: bool) -> None:
 
     registered(path, work)
     say(f"team {name!r} is deleted; what it has used stays on record")
-
-
-def _configured(register: Register) -> dict[str, Team]:
-    return {key.team.name: key.team for key in register.configured if key.team is not None}
-
-
-def _refuse_configured(register: Register, name: str) -> None:
-    if any(name in (team.name, team.id) for team in _configured(register).values()):
-        raise fail(f"the team {name!r} stands in {register.source}; change it there", 1)
 
 
 def _row(team: Team, keys: str) -> tuple[str, ...]:

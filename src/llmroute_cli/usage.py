@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
-from enum import StrEnum
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import quote
 
 import typer
 
-from llmroute_cli.options import ConfigFile, proxy_extra
+from llmroute_cli.options import ConfigFile, Form, ProxyUrl, Written, proxy_extra
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
     from llmroute.usage.query import Query
 
-__all__ = ["Form", "usage"]
-
-T = TypeVar("T")
+__all__ = ["usage"]
 
 usage = typer.Typer(
     name="usage",
@@ -28,15 +22,6 @@ usage = typer.Typer(
     no_args_is_help=False,
     rich_markup_mode=None,
 )
-
-
-class Form(StrEnum):
-    """How a report is written."""
-
-    table = "table"
-    csv = "csv"
-    json = "json"
-
 
 By = Annotated[
     list[str] | None,
@@ -59,7 +44,6 @@ Until = Annotated[
     str, typer.Option(metavar="TIME", help="Until when, likewise; left out, until now.")
 ]
 Limit = Annotated[int, typer.Option(min=1, max=10_000, metavar="N", help="The most rows.")]
-Written = Annotated[Form, typer.Option("--format", metavar="table|csv|json", help="How to print.")]
 
 
 def _narrowing(name: str, what: str) -> Any:
@@ -97,12 +81,15 @@ def report(  # noqa: PLR0913 - as many as there are options
     kind: Kind = None,
     limit: Limit = 100,
     form: Written = Form.table,
+    url: ProxyUrl = None,
     config: ConfigFile = None,
 ) -> None:
     """Print what was used, by whom, and what it cost.
 
     Days are those of UTC. A call whose price nobody knows adds nothing to the cost, and is counted
     beside it. Counts of tokens are no calls.
+
+    With --url and a key of one's own, that is what it has used itself.
     """
     if context.invoked_subcommand is not None:
         return
@@ -123,14 +110,18 @@ def report(  # noqa: PLR0913 - as many as there are options
         from llmroute.usage.reports import report
         from llmroute.usage.spreadsheet import report_csv
         from llmroute_cli import table
+        from llmroute_cli.usage_asked import Pages, Source, asked_for, report_of
         from llmroute_cli.usage_shown import report_rows
+
+    divided = ",".join(by or ["key"]).split(",")
 
     def asked() -> Query:
         named = {name: value for name, value in where.items() if value is not None}
-        divided = ",".join(by or ["key"]).split(",")
         return Query(_span(since, until), tuple(divided), named, limit=limit)
 
-    found = _read(config, asked, report)
+    pages = Pages("/usage", "/usage/me", {**where, "by": ",".join(divided), "limit": limit})
+    source = Source(config, url, since, until)
+    found = asked_for(source, asked, report, pages, report_of)
     match form:
         case Form.json:
             typer.echo(json.dumps(found.as_json(), indent=1))
@@ -150,6 +141,7 @@ def sessions(
     team: Team = None,
     limit: Limit = 20,
     form: Written = Form.table,
+    url: ProxyUrl = None,
     config: ConfigFile = None,
 ) -> None:
     """Print the conversations, those of late first."""
@@ -158,14 +150,17 @@ def sessions(
         from llmroute.usage.query import Query
         from llmroute.usage.spreadsheet import sessions_csv
         from llmroute_cli import table
+        from llmroute_cli.usage_asked import Pages, Source, asked_for, sessions_of
         from llmroute_cli.usage_shown import session_rows
 
+    where = {"key": key, "owner": owner, "team": team}
+
     def asked() -> Query:
-        where = {"key": key, "owner": owner, "team": team}
         named = {name: value for name, value in where.items() if value is not None}
         return Query(_span(since, until), (), named, limit=limit)
 
-    found = _read(config, asked, found_in)
+    pages = Pages("/usage/sessions", "/usage/me/sessions", {**where, "limit": limit})
+    found = asked_for(Source(config, url, since, until), asked, found_in, pages, sessions_of)
     match form:
         case Form.json:
             typer.echo(json.dumps([each.as_json() for each in found], indent=1))
@@ -185,6 +180,7 @@ def agents(
     until: Until = "",
     key: Key = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+    url: ProxyUrl = None,
     config: ConfigFile = None,
 ) -> None:
     """Print what a conversation's subagents used."""
@@ -193,13 +189,16 @@ def agents(
         from llmroute.usage.query import Query
         from llmroute_cli import table
         from llmroute_cli.configuration import fail
+        from llmroute_cli.usage_asked import Pages, Source, agents_of, asked_for
         from llmroute_cli.usage_shown import agent_rows
 
     def asked() -> Query:
         named = {"session": session} | ({} if key is None else {"key": key})
         return Query(_span(since, until), (), named)
 
-    found = _read(config, asked, found_in)
+    below = f"sessions/{quote(session, safe='')}"
+    pages = Pages(f"/usage/{below}", f"/usage/me/{below}", {"key": key})
+    found = asked_for(Source(config, url, since, until), asked, found_in, pages, agents_of)
     if not found:
         raise fail(f"nothing is known of the conversation {session!r} in that time", 1)
     if as_json:
@@ -224,6 +223,7 @@ def calls(  # noqa: PLR0913 - one for each thing to narrow it to
     as_json: Annotated[
         bool, typer.Option("--json", help="Print all that is kept of them.")
     ] = False,
+    url: ProxyUrl = None,
     config: ConfigFile = None,
 ) -> None:
     """Print the latest calls, with their ids."""
@@ -231,6 +231,7 @@ def calls(  # noqa: PLR0913 - one for each thing to narrow it to
         from llmroute.usage.query import Query
         from llmroute.usage.reports import latest_calls
         from llmroute_cli import table
+        from llmroute_cli.usage_asked import Pages, Source, asked_for
         from llmroute_cli.usage_shown import call_rows
 
     where = {
@@ -247,7 +248,9 @@ def calls(  # noqa: PLR0913 - one for each thing to narrow it to
         named = {name: value for name, value in where.items() if value is not None}
         return Query(_span(since, until), (), named, limit=limit)
 
-    found = _read(config, asked, latest_calls)
+    pages = Pages("/usage/calls", "/usage/me/calls", {**where, "limit": limit})
+    source = Source(config, url, since, until)
+    found = asked_for(source, asked, latest_calls, pages, lambda told, _: told["calls"])
     if as_json:
         typer.echo(json.dumps(found, indent=1))
     else:
@@ -261,6 +264,7 @@ def explain(
     ],
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print all that is kept of it.")] = False,
+    url: ProxyUrl = None,
     config: ConfigFile = None,
 ) -> None:
     """Explain what a call cost.
@@ -271,9 +275,12 @@ def explain(
     with proxy_extra():
         from llmroute.usage.reports import find_call
         from llmroute_cli.configuration import fail
+        from llmroute_cli.usage_asked import Pages, Source, asked_for
         from llmroute_cli.usage_shown import call_shown
 
-    found = _read(config, lambda: call, find_call)
+    pages = Pages(f"/usage/calls/{quote(call, safe='')}", "", {})
+    source = Source(config, url, None, "")
+    found = asked_for(source, lambda: call, find_call, pages, lambda told, _: told)
     if found is None:
         raise fail(f"there is no call {call!r}, or it is no longer kept", 1)
     if as_json:
@@ -287,29 +294,3 @@ def _span(since: str, until: str) -> Any:
     from llmroute.usage.period import span_of
 
     return span_of(since, until, time.time())
-
-
-def _read(path: Path | None, asked: Callable[[], Any], read: Callable[[Connection, Any], T]) -> T:
-    """Return what the database has to say.
-
-    Raises:
-        typer.Exit: It cannot be asked; why has been printed.
-    """
-    from llmroute import InvalidRequestError
-    from llmroute_cli.configuration import fail
-    from llmroute_cli.data import opened
-
-    try:
-        query = asked()
-    except InvalidRequestError as error:
-        raise fail(str(error)) from None
-    with opened(path) as (database, _):
-        if database is None:
-            raise fail(_NO_DATABASE)
-        return database.read_now(lambda connection: read(connection, query))
-
-
-_NO_DATABASE = (
-    "`database: none` keeps what was used in the memory of a proxy, where this command does not "
-    "reach: ask the proxy for `GET /usage`, or name a database"
-)

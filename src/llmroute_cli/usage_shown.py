@@ -30,16 +30,14 @@ def report_rows(report: Report) -> tuple[Sequence[str], Sequence[Sequence[str]]]
 
 
 def session_rows(sessions: Sequence[Session]) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
-    """Return the heads and rows of conversations."""
-    heads = ("session", "key", "owner", "last call (UTC)", "agents", *_FIGURES)
-    rows = [
-        (
-            *map(_name, (each.session, each.key, each.owner)),
-            *(_time(each.last)[:16], str(each.agents)),
-            *_cells(each.sums),
-        )
-        for each in sessions
-    ]
+    """Return the heads and rows of conversations, of whose figures only some have room."""
+    figures = ("calls", "hits", "cost", "saved")
+    heads = ("session", "key", "last call (UTC)", "agents", *figures)
+    rows = []
+    for each in sessions:
+        cells = dict(zip(_FIGURES, _cells(each.sums), strict=True))
+        known = (*map(_name, (each.session, each.key)), _time(each.last)[:16], str(each.agents))
+        rows.append((*known, *(cells[name] for name in figures)))
     return heads, rows
 
 
@@ -53,7 +51,7 @@ def agent_rows(agents: Sequence[Agent]) -> tuple[Sequence[str], Sequence[Sequenc
         )
         for each in agents
     ]
-    return ("agent", *_FIGURES, "with those below"), rows
+    return ("agent", *_FIGURES, "in all"), rows
 
 
 def call_rows(

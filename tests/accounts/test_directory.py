@@ -10,6 +10,7 @@ import pytest
 from llmroute.accounts.directory import Directory, Wanted
 from llmroute.accounts.model import Budget, Key, Limits, Team
 from llmroute.accounts.secrets import Secret, digest_of
+from llmroute.accounts.trail import Sought
 from llmroute.errors import ConflictError, UnknownSubjectError
 from llmroute.testing import Clock
 
@@ -170,6 +171,41 @@ async def test_every_change_is_written_down(directory: Directory, clock: Clock) 
         changed.after["owner"],
     )
     assert not any(each.key in str(trail) for each in (secret, rotated))
+    assert {"ci"} == {each.name for each in trail}
+
+
+async def test_changes_are_found_by_name_and_by_time(directory: Directory, clock: Clock) -> None:
+    for _ in range(2):
+        await directory.create_key(Key("", "ci"), "cli")
+        clock.advance(1)
+        await directory.delete_key("ci", "cli")
+        clock.advance(1)
+    await directory.create_key(Key("", "ci (deleted by hand)"), "cli")
+    clock.advance(1)
+    made = await directory.create_key(Key("key_x", "c_"), "cli")
+
+    of_name = await directory.audit(Sought(subject="ci"))
+    assert [("delete", "ci"), ("create", "ci")] * 2 == [
+        (each.action, each.name) for each in of_name
+    ]
+    assert ["key_x"] == [each.subject for each in await directory.audit(Sought(subject="c_"))]
+    since = int(clock() * 1_000_000)
+    assert ["c_"] == [each.name for each in await directory.audit(Sought(since=since))]
+    assert 3 == len(await directory.audit(Sought(3)))
+    assert made.key not in str(of_name)
+
+
+async def test_it_is_known_until_when_the_key_before_is_taken(
+    directory: Directory, clock: Clock
+) -> None:
+    await directory.create_key(Key("key_x", "ci"), "cli")
+    assert await directory.overlap("key_x") is None
+    await directory.rotate_key("ci", "cli", timedelta(hours=1))
+
+    until = await directory.overlap("key_x")
+    assert until == directory.now() + timedelta(hours=1)
+    clock.advance(3600)
+    assert await directory.overlap("key_x") is None
 
 
 async def test_a_key_of_which_only_the_digest_is_known_is_taken_over(directory: Directory) -> None:

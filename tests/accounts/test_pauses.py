@@ -170,8 +170,8 @@ async def test_it_is_in_the_audit_trail(pauses: Pauses, database: Database, cloc
     resumed, paused = await Directory(database, clock).audit()
 
     told = {"reason": "Enough.", "until": "2027-01-15T09:00:00+00:00"}
-    assert ("cli", "pause", "pause", "ci", None, told) == paused[1:]
-    assert ("admin", "resume", "pause", "ci", told, None) == resumed[1:]
+    assert ("cli", "pause", "pause", "ci", "ci", None, told) == paused[1:]
+    assert ("admin", "resume", "pause", "ci", "ci", told, None) == resumed[1:]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import shlex
 import signal
 import sqlite3
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -232,6 +233,23 @@ def test_without_a_database_it_says_what_to_do(invoke, keys, with_keys):
     listed = keys("list", "--config", path)
     assert "fixed" in listed.stdout
     assert "`database: none`" in listed.stderr
+    assert "fixed" in keys("show", "fixed", "--config", path).stdout
+    unknown = invoke("keys", "show", "other", "--config", path)
+    assert 1 == unknown.exit_code
+    assert "there is no key 'other' in the configuration" in unknown.stderr
+
+
+def test_the_key_before_is_told_of_as_long_as_it_is_taken(keys, data):
+    keys("create", "ci")
+    assert shown(keys, "ci")["previous_until"] is None
+
+    keys("rotate", "ci", "--overlap", "24h")
+
+    until = datetime.fromisoformat(shown(keys, "ci")["previous_until"]) - datetime.now(UTC)
+    assert timedelta(hours=23) < until <= timedelta(hours=24)
+    assert re.search(r"key before: +taken until 20", keys("show", "ci").stdout)
+    keys("rotate", "ci")
+    assert "taken until" not in keys("show", "ci").stdout
 
 
 def test_no_other_secret_has_to_exist(invoke, keys, tmp_path, monkeypatch):

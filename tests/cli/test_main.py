@@ -11,7 +11,8 @@ from .program import PATIENCE, START
 
 COMMANDS = [
     *("serve", "check", "test-model", "explain", "models", "providers", "status"),
-    *("pause", "resume", "env", "claude", "demo", "keys", "teams", "usage", "db"),
+    *("env", "claude", "demo", "pause", "resume", "audit"),
+    *("keys", "teams", "budgets", "usage", "db"),
 ]
 LIBRARY = {"anyio", "httpx", "llmroute", "msgspec", "pydantic", "rich", "uvicorn", "yaml"}
 

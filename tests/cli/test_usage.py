@@ -123,7 +123,7 @@ def test_as_json(ask):
 def test_conversations(ask):
     lines = ask("sessions").splitlines()
 
-    assert ["session", "key", "owner"] == lines[0].split()[:3]
+    assert ["session", "key", "last"] == lines[0].split()[:3]
     assert {("s-1", "ci"), ("s-1", "eve")} == {tuple(line.split()[:2]) for line in lines[1:]}
     assert 2 == len(json.loads(ask("sessions", "--format", "json")))
     assert 3 == len(ask("sessions", "--format", "csv").splitlines())
@@ -210,13 +210,14 @@ def test_what_cannot_be_asked(invoke, config, arguments, status, message):
     assert (status, True) == (done.exit_code, done.stderr.startswith(message))
 
 
-def test_without_a_database_it_says_what_to_do(invoke, config):
-    settings = json.loads(config.read_text()) | {"database": "none"}
+def test_without_a_database_the_proxy_is_asked(invoke, config):
+    settings = json.loads(config.read_text()) | {"database": "none", "server": {"port": 1}}
     config.write_text(json.dumps(settings))
     done = invoke("usage", "--config", config)
 
-    assert 2 == done.exit_code
-    assert "ask the proxy for `GET /usage`" in done.stderr
+    assert 1 == done.exit_code
+    assert "No proxy answers at http://127.0.0.1:1" in done.stderr
+    assert "llmroute serve" in done.stderr
 
 
 def test_where_nothing_was_used_there_are_only_heads_and_nothing(ask):

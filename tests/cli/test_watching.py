@@ -171,7 +171,7 @@ def test_a_collector_is_told_of_calls_and_of_the_clients_trace(watched, upstream
     with collecting() as collector:
         proxy = watched(telemetry={"endpoint": collector.url}, environ={"OTEL_SERVICE_NAME": "gw"})
         connection = proxy.connect()
-        headers = {"x-api-key": MASTER_KEY, "traceparent": TRACE}
+        headers = {"x-api-key": MASTER_KEY, "traceparent": TRACE, "tracestate": "other=1"}
         connection.request("POST", "/v1/messages", question("fast"), headers)
         assert 200 == connection.getresponse().status
         connection.close()
@@ -181,7 +181,7 @@ def test_a_collector_is_told_of_calls_and_of_the_clients_trace(watched, upstream
         names = ["chat claude-haiku-4-5", "chat claude-x", "messages fast"]
         assert names[0] in {span.name for span in collector.spans}
         (call,) = [span for span in collector.spans if span.name == "messages fast"]
-        assert TRACE.split("-")[2] == call.parent_span_id.hex()
+        assert (TRACE.split("-")[2], "other=1") == (call.parent_span_id.hex(), call.trace_state)
         assert 2 == plain(call.attributes)["llmroute.attempts"]
         assert "gen_ai.client.token.usage" in collector.metrics
         resource = collector.came["/v1/traces"][0].resource_spans[0].resource

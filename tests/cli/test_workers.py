@@ -1,18 +1,21 @@
 """`llmroute serve --workers`: several processes, one port, one set of figures."""
 
 import contextlib
+import json
 import os
 import re
 import signal
 from pathlib import Path
 
 import pytest
+from tests.usage.prompt_cache import PromptCache
+from tests.usage.test_sentinel import conversation
 
 from llmroute.config import load_dict, load_file
 from llmroute.testing import text
 from llmroute_cli.workers import packed, unpacked
 
-from .program import eventually, is_refused, question
+from .program import MASTER_KEY, Served, eventually, is_refused, question
 
 
 def children(pid):
@@ -189,3 +192,49 @@ def test_workers_that_cannot_start_are_not_started_for_ever(run, tmp_path, confi
     assert 1 == program.wait()
     assert "RuntimeError: no figures" in program.output
     assert "starting another" not in program.output
+
+
+def asked_of(proxy, worker, body):
+    """Have one of the two workers answer."""
+    (other,) = children(proxy.process.pid) - {worker}
+    os.kill(other, signal.SIGSTOP)
+    try:
+        headers = {"x-api-key": MASTER_KEY, "x-claude-code-session-id": "s1"}
+        with contextlib.closing(proxy.connect()) as connection:
+            connection.request("POST", "/v1/messages", json.dumps(body), headers)
+            answer = connection.getresponse()
+            answer.read()
+            assert 200 == answer.status
+    finally:
+        os.kill(other, signal.SIGCONT)
+
+
+def test_who_has_not_seen_the_turn_before_blames_nobody(config_file, programs, upstream, tmp_path):
+    path = config_file()
+    settings = json.loads(path.read_text())
+    path.write_text(json.dumps({**settings, "database": f"sqlite:///{tmp_path}/usage.db"}))
+    proxy = Served(["serve", "--config", str(path), "--workers", "2"], {}, tmp_path)
+    programs.append(proxy)
+    eventually(lambda: len(children(proxy.process.pid)) == 2)
+    one, two = children(proxy.process.pid)
+    upstream.default = PromptCache().answer
+    tool = {"name": "mcp__db__query", "input_schema": {}}
+    for turns, worker in enumerate((one, two, one, two, two, one), 1):
+        body = {**conversation(turns), "max_tokens": 9}
+        if turns > 2:
+            body["tools"].append(tool)
+        if turns > 4:
+            body["system"][1]["text"] += "It is 10:01."
+        asked_of(proxy, worker, body)
+
+    def told():
+        _, found = proxy.ask(path="/usage/cache/s1")
+        turns = json.loads(found).get("turns", [])
+        return len(turns) == 6 and turns
+
+    assert [
+        *("first", "first", "missed", "grew"),
+        "system",  # it has seen the turn before
+        "grew",  # what was lost then, was lost by the other's turn
+    ] == [turn["change"] for turn in eventually(told)]
+    assert [False] * 4 + [True, False] == [turn["break"] for turn in told()]

@@ -417,7 +417,9 @@ FORM = "must start with sqlite:/// or postgresql://, or be none"
         pytest.param("mysql://u:canary@h/x", FORM, id="another kind"),
         pytest.param("postgre://u:canary@h/x", FORM + " (did you mean 'postgres'?)", id="a slip"),
         pytest.param("nnoe-canary", FORM, id="no address"),
-        pytest.param("canary.db", FORM, id="a file"),
+        pytest.param(
+            "canary.db", FORM + "; for a file, write sqlite:/// before its path", id="a file"
+        ),
         pytest.param("sqlite://", FORM, id="memory"),
         pytest.param(
             "sqlite://canary/x.db", "must name a file: sqlite:////absolute/path", id="host"

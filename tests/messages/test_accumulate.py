@@ -4,7 +4,7 @@ import pytest
 
 from llmroute.messages.accumulate import Accumulator
 from llmroute.messages.events import Event
-from llmroute.messages.message import Message
+from llmroute.router.message import Message
 from llmroute.wire.sse import SSEDecoder
 
 from .recordings import CUTS, NAMES, STREAMS, message

@@ -180,6 +180,22 @@ def test_a_clients_trace_is_joined(collector):
 
 
 @pytest.mark.parametrize(
+    ("trace", "state", "carried"),
+    [
+        pytest.param(f"00-{TRACE}-{SPAN}-01", "vendor=t61,t@s=a/b", "vendor=t61,t@s=a/b", id="it"),
+        pytest.param(f"00-{TRACE}-{SPAN}-01", "", "", id="none"),
+        pytest.param(f"00-{TRACE}-{SPAN}-01", "Not one", "", id="of no form"),
+        pytest.param("", "vendor=t61", "", id="of no trace"),
+    ],
+)
+def test_what_other_systems_say_of_a_trace_is_carried_on(collector, trace, state, carried):
+    told(collector, record(trace=trace, trace_state=state), metrics=False)
+
+    assert [carried] * 3 == [span.trace_state for span in collector.spans]
+    assert (TRACE in {span.trace_id.hex() for span in collector.spans}) is bool(trace)
+
+
+@pytest.mark.parametrize(
     ("trace", "sample", "count"),
     [
         pytest.param("", 0.0, 0, id="ours-not-sampled"),

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+# A router imports its HTTP client when it is made, once, and what limits are counted with; a test
+# of its own must not be the one that is found to block the event loop by it.
+import limits.aio.storage  # noqa: F401
 import pytest
 
 import llmroute
-
-# A router imports its HTTP client when it is made, once; a test of its own must not be the one
-# that is found to block the event loop by it.
 import llmroute.transport.httpx
 from llmroute.testing import Clock, FakeUpstream
 from llmroute.transport.direct import DirectTransport

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from datetime import datetime
 from typing import Any, assert_type
 
 import llmroute
 import llmroute.sync
 from llmroute import (
+    Bill,
+    BudgetError,
     ConfigError,
     LLMRouteError,
     Message,
@@ -47,6 +50,9 @@ async def ask(router: Router) -> str:
     assert_type(message.tool_uses, list[dict[str, Any]])
     assert_type(message.deployment, str)
     assert_type(message.attempts, int)
+    assert_type(message.call, str)
+    assert_type(message.cost, int | None)
+    assert_type(message.bill, Bill | None)
     return message.text
 
 
@@ -57,6 +63,7 @@ async def watch(router: Router) -> AsyncIterator[str]:
             if event.type == "content_block_delta":
                 yield event.text
         assert_type(await stream.message(), Message)
+        assert_type(stream.cost, int | None)
     async with router.stream(model="fast", max_tokens=64, messages=MESSAGES) as stream:
         async for piece in stream.text_stream:
             assert_type(piece, str)
@@ -133,6 +140,9 @@ async def recover(router: Router) -> str:
         assert_type(failure.retry_after, float | None)
         assert_type(failure.remedy, Remedy)
         return failure.deployment
+    except BudgetError as refusal:
+        assert_type(refusal.resets, datetime | None)
+        return refusal.period
     except RequestError as refusal:
         return f"{refusal.status} {refusal.type}"
     except LLMRouteError as other:

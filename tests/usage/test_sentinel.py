@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -562,3 +563,48 @@ async def test_a_failover_between_two_upstreams_is_told(upstreams: Any) -> None:
         assert ("moved", "failover", "one → two") == (moved["change"], moved["by"], moved["at"])
         assert "grew" == (await turn(4))["change"]
         assert moved["cost"] > 0
+
+
+def _tools_left_out(body: dict[str, Any]) -> None:
+    del body["tools"][1:]
+
+
+def _system_shortened(body: dict[str, Any]) -> None:
+    body["system"][1]["text"] = "You are."
+
+
+_EDITS = (_tool_added, _system, _thinking, _result, _tools_left_out, _system_shortened)
+_MODELS = ("claude-opus-5-5", "claude-sonnet-5-5")
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_processes_that_miss_turns_blame_nobody_else(seed: int) -> None:
+    draw = random.Random(seed)
+    # One sees every turn, and two others see some each.
+    all_seeing, *others = watchers = [Watched() for _ in range(3)]
+    edits: set[Any] = set()
+    deployment, model = "one", _MODELS[0]
+    for turns in range(1, 20):
+        what = draw.random() if turns > 2 else 1
+        if what < 0.15:
+            edits ^= {draw.choice(_EDITS)}
+        elif what < 0.2:
+            deployment = "two" if deployment == "one" else "one"
+        elif what < 0.25:
+            model = _MODELS[model == _MODELS[0]]
+        body = {**conversation(turns), "model": model}
+        for edit in sorted(edits, key=_EDITS.index):
+            edit(body)
+        now = all_seeing.now + draw.choice([10, 100, 290, 310])
+        cache = all_seeing.caches[deployment]
+        cache.now = now
+        usage = cache.usage(copy.deepcopy(body))
+        for watched in watchers:
+            watched.now = now
+        expected = await all_seeing.turn(body, deployment, pause=0, usage=usage)
+        actual = await draw.choice(others).turn(body, deployment, pause=0, usage=usage)
+
+        if actual.get("break"):
+            assert [expected[name] for name in ("break", "change", "by")] == [
+                actual[name] for name in ("break", "change", "by")
+            ]

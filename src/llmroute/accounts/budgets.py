@@ -6,7 +6,7 @@ import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Final, NamedTuple
+from typing import Final, TypeAlias
 
 import anyio
 import anyio.to_thread
@@ -15,11 +15,12 @@ from llmroute import pricing
 from llmroute.accounts.configured import configured_budgets
 from llmroute.accounts.escrow import Account, Escrow
 from llmroute.accounts.gate import Asked, Hold
-from llmroute.accounts.leases import spent_of
-from llmroute.accounts.model import Key, Rule, rule_of, window_of
+from llmroute.accounts.leases import taken_of
+from llmroute.accounts.model import Key, Rule, Team, rule_of, window_of
 from llmroute.accounts.overage import (
     State,
     bare,
+    binding,
     dollars,
     headed,
     over_headers,
@@ -27,7 +28,7 @@ from llmroute.accounts.overage import (
     per,
     whose,
 )
-from llmroute.accounts.people import People
+from llmroute.accounts.people import People, rules_of
 from llmroute.config.accounts import Accounts
 from llmroute.database import Database
 from llmroute.errors import BudgetError, ForbiddenError, LimitError, StoreError, UnavailableError
@@ -37,6 +38,8 @@ from llmroute.routing.aliases import fits
 from llmroute.wire.headers import Headers
 
 __all__ = ["BudgetHold", "Budgets"]
+
+_Part: TypeAlias = tuple[Rule, Account]
 
 # How long a call waits for the database, which is on the way only now and then.
 _PATIENCE: Final = 2.0  # seconds
@@ -77,6 +80,7 @@ class Budgets:
         self._clock = clock
         self._wait = wait
         self._threads = anyio.CapacityLimiter(_THREADS)
+        self._knows_prices = False
         self.configure(accounts)
 
     def configure(self, accounts: Accounts) -> None:
@@ -87,9 +91,10 @@ class Budgets:
 
     def rules(self, sender: Sender) -> tuple[Rule, ...]:
         """Return the budgets of whoever makes a call."""
-        rules, key = self.for_all, sender.account
-        if isinstance(key, Key):
-            rules += key.rules
+        key = sender.account
+        rules = key.rules if isinstance(key, Key) else ()
+        if self.for_all:
+            rules = self.for_all + rules
         if self.people.has_any:
             rules += tuple(self.people.rules(sender))
         return rules
@@ -115,25 +120,24 @@ class Budgets:
         ]
         if not rules:
             return _FREE
-        if not pricing.loaded():
+        if not self._knows_prices:
             await anyio.to_thread.run_sync(pricing.load)
+            self._knows_prices = True
         # What nobody knows the price of counts as nothing; but it too needs that anything is left.
         need = max(asked.quote() or 0, 1)
         parts: list[_Part] = []
+        now = self._clock()
         try:
             for rule in rules:
-                account = self._at_hand(rule, need) or await self._take(rule, need)
-                parts.append(_Part(rule, account))
+                account = self.escrow.account(rule.account, rule.period, now)
+                # Nearly always this process may spend as much.
+                if not account.take(rule.amount, need, now):
+                    account = await self._take(rule, need)
+                parts.append((rule, account))
         except BaseException:
             BudgetHold(parts, need).settle(None)
             raise
         return BudgetHold(parts, need)
-
-    def _at_hand(self, rule: Rule, need: int) -> Account | None:
-        """Take it from what this process may spend; `None` if that does not suffice."""
-        now = self._clock()
-        account = self.escrow.account(rule.account, rule.period, now)
-        return account if account.take(rule.amount, need, now) else None
 
     async def _take(self, rule: Rule, need: int) -> Account:
         escrow, clock = self.escrow, self._clock
@@ -185,7 +189,14 @@ class Budgets:
 
     def _over(self, rule: Rule, account: Account, now: float) -> BudgetError:
         state = _state(rule, account)
-        return BudgetError(over_words(state), headers=over_headers(state, now))
+        return BudgetError(
+            over_words(state),
+            headers=over_headers(state, now),
+            period=rule.period,
+            amount=rule.amount,
+            spent=state.spent,
+            resets=state.resets,
+        )
 
     def work(self) -> None:
         """Write down what was spent, and read whose budgets have changed.
@@ -205,13 +216,26 @@ class Budgets:
         now = datetime.fromtimestamp(self._clock(), UTC)
         windows = [window_of(rule.period, now) for rule in rules]
         places = [(rule.account, start) for rule, (start, _) in zip(rules, windows, strict=True)]
-        found = await self._database.read(lambda it: spent_of(it, places))
+        found = await self._database.read(lambda it: taken_of(it, places))
         states = []
         for rule, (start, end) in zip(rules, windows, strict=True):
             account = self.escrow.find(rule.account, now.timestamp())
-            spent = found.get((rule.account, start), 0) + (account.used if account else 0)
-            states.append(State(rule, spent, math.inf if end is None else end.timestamp()))
+            used = account.used if account else 0
+            spent, leased = found.get((rule.account, start), (0, 0))
+            until = math.inf if end is None else end.timestamp()
+            states.append(State(rule, spent + used, until, max(0, leased - used)))
         return states
+
+    async def all_states(self, teams: Sequence[Team], keys: Sequence[Key]) -> list[State]:
+        """Return how all budgets stand: everybody's, people's, and those of teams and keys.
+
+        Raises:
+            StoreError: The database cannot be had.
+        """
+        rules = [*self.for_all, *rules_of(await self.people.caps())]
+        for kind, subjects in (("team", teams), ("key", keys)):
+            rules += [rule_of(kind, it.name, budget) for it in subjects for budget in it.budgets]
+        return await self.states(rules)
 
     def check(self, sender: Sender) -> None:
         """Make sure that nobody with a budget does what is not counted.
@@ -236,13 +260,6 @@ class Budgets:
         self.escrow.retire()
 
 
-class _Part(NamedTuple):
-    """What is set aside in one budget."""
-
-    rule: Rule
-    account: Account
-
-
 class BudgetHold:
     """What is set aside for a call."""
 
@@ -256,7 +273,11 @@ class BudgetHold:
         """Tell how the budget stands, in place of the upstream's limits."""
         if not self._parts:
             return bare(headers)
-        return headed(headers, [_state(rule, account) for rule, account in self._parts])
+        if len(self._parts) > 1:
+            rule, account = _binding(self._parts)
+        else:
+            rule, account = self._parts[0]
+        return headed(headers, account.spent + account.used, rule.amount, account.end)
 
     def settle(self, record: Record | None) -> None:
         """Count what the call cost; nothing, where nobody knows."""
@@ -280,6 +301,12 @@ _AWAY = (
 def _holds_for(pattern: str, alias: str, model: str) -> bool:
     """Tell whether a budget is for an alias, or for the name that was asked for under it."""
     return fits(pattern, alias) or fits(pattern, model)
+
+
+def _binding(parts: Sequence[_Part]) -> _Part:
+    """Return the one that matters most to the client."""
+    states = [_state(rule, account) for rule, account in parts]
+    return parts[states.index(binding(states))]
 
 
 def _state(rule: Rule, account: Account) -> State:

@@ -19,7 +19,7 @@ from llmroute.errors import ForbiddenError, StoreError, UnauthorizedError, Unava
 from llmroute.messages.call import Sender
 from llmroute.wire.headers import Headers
 
-__all__ = ["Caller", "Keys"]
+__all__ = ["Caller", "Keys", "check_usable"]
 
 # `x-litellm-api-key` comes first: a client that uses it keeps the others for the upstream.
 _HEADERS = (b"x-litellm-api-key", b"authorization", b"x-api-key", b"api-key")
@@ -130,7 +130,7 @@ class Keys:
         if is_master:
             return Caller(_MASTER, others, is_admin=True)
         if found is not None:
-            self._check(found)
+            check_usable(found, self._clock())
             return Caller(found.sender, others)
         if self._is_open:
             _stay_local(headers)
@@ -149,17 +149,28 @@ class Keys:
             return None
         return self._keyring.find(digest) or await self._keyring.load(digest)
 
-    def _check(self, key: Key) -> None:
-        if key.expires is not None and key.expires.timestamp() <= self._clock():
-            ended = f"{key.expires:%Y-%m-%d %H:%M} UTC"
-            raise UnauthorizedError(
-                f"The key {key.name!r} ended on {ended}. Ask for a new one, or have it prolonged "
-                f"(`llmroute keys update {key.name} --expires …`)."
-            )
-        if key.blocked:
-            raise ForbiddenError(f"The key {key.name!r} is blocked. {_ASK}")
-        if key.team is not None and key.team.blocked:
-            raise ForbiddenError(f"The team {key.team.name!r} of this key is blocked. {_ASK}")
+
+def check_usable(key: Key, now: float) -> None:
+    """Check that a key may be used at all.
+
+    Args:
+        key: The key.
+        now: Seconds since 1970.
+
+    Raises:
+        UnauthorizedError: It has ended.
+        ForbiddenError: It is blocked, or its team is.
+    """
+    if key.expires is not None and key.expires.timestamp() <= now:
+        ended = f"{key.expires:%Y-%m-%d %H:%M} UTC"
+        raise UnauthorizedError(
+            f"The key {key.name!r} ended on {ended}. Ask for a new one, or have it prolonged "
+            f"(`llmroute keys update {key.name} --expires …`)."
+        )
+    if key.blocked:
+        raise ForbiddenError(f"The key {key.name!r} is blocked. {_ASK}")
+    if key.team is not None and key.team.blocked:
+        raise ForbiddenError(f"The team {key.team.name!r} of this key is blocked. {_ASK}")
 
 
 def _stay_local(headers: Headers) -> None:

@@ -9,15 +9,15 @@ from llmroute.accounts.model import Budget, Key, Limits, Team
 from llmroute.accounts.secrets import digest_of
 from llmroute.config.accounts import Accounts, BudgetSettings, LimitSettings
 
-__all__ = ["configured_budgets", "configured_keys"]
+__all__ = ["configured_budgets", "configured_keys", "configured_teams"]
 
 _MICROS = 1_000_000
 _LONGEST_ID = 64  # characters, as the columns of the database have them
 
 
-def configured_keys(accounts: Accounts) -> dict[bytes, Key]:
-    """Return the keys of a configuration by digest, each with its team."""
-    teams = {
+def configured_teams(accounts: Accounts) -> dict[str, Team]:
+    """Return the teams of a configuration by name, those without a key too."""
+    return {
         name: Team(
             id=_identifier(f"config:{name}"),
             name=name,
@@ -29,6 +29,11 @@ def configured_keys(accounts: Accounts) -> dict[bytes, Key]:
         )
         for name, team in accounts.teams.items()
     }
+
+
+def configured_keys(accounts: Accounts) -> dict[bytes, Key]:
+    """Return the keys of a configuration by digest, each with its team."""
+    teams = configured_teams(accounts)
     keys = {}
     for name, key in accounts.keys.items():
         secret = key.key and key.key.get_secret_value()

@@ -26,7 +26,7 @@ from llmroute.accounts.rows import (
 )
 from llmroute.accounts.secrets import Secret, digest_of, drawn, identifier
 from llmroute.accounts.teams import Teams
-from llmroute.accounts.trail import Change, latest, note
+from llmroute.accounts.trail import Change, Sought, latest, note
 from llmroute.database.schema import changes, keys, teams
 from llmroute.errors import ConflictError
 
@@ -170,6 +170,12 @@ class Directory(Teams):
         """
         return await self._database.read(lambda it: read_key(it, name))
 
+    async def overlap(self, id_: str) -> datetime | None:
+        """Return until when the key before the last rotation is taken; `None` if it is not."""
+        later = keys.c.previous_until > self._now()
+        asked = select(keys.c.previous_until).where(keys.c.id == id_, later)
+        return time_of(await self._database.read(lambda it: it.scalar(asked)))
+
     async def keys(self, *, team: str | None = None, owner: str | None = None) -> list[Key]:
         """Return the keys, by name; those of a team, by its id or name, or of an owner."""
         return (await self.page(Wanted(team, owner), None))[0]
@@ -307,9 +313,9 @@ class Directory(Teams):
 
         return self._database.read_now(work)
 
-    async def audit(self, *, limit: int = 100, subject: str | None = None) -> list[Change]:
-        """Return the latest changes, the last one first; of one key or team, by its name or id."""
-        return await self._database.read(lambda it: latest(it, limit, subject))
+    async def audit(self, sought: Sought = Sought()) -> list[Change]:  # noqa: B008 - a value
+        """Return the latest changes, the last one first."""
+        return await self._database.read(lambda it: latest(it, sought))
 
 
 def _unclaimed(connection: Connection, digest: bytes) -> None:

@@ -110,7 +110,9 @@ class Account:
     def take(self, limit: int, need: int, now: float) -> bool:
         """Set aside what a call may cost, if the lease suffices."""
         with self.lock:
-            if self.is_closed or not self.covers(limit, need, now):
+            # Written out, for every call comes by here.
+            suffices = self.lease - self.used - self.reserved >= need
+            if not suffices or self.limit != limit or now >= self.until or self.is_closed:
                 return False
             self.reserved += need
             self.active = now

@@ -15,7 +15,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from llmroute.database.schema import leases, spend
 
-__all__ = ["Standing", "Wish", "exchange", "reclaim", "spent_of"]
+__all__ = ["Standing", "Wish", "exchange", "reclaim", "taken_of"]
 
 # Where little is left, a process takes no more than this part of it, so that others get some.
 _SHARE: Final = 8
@@ -155,15 +155,15 @@ def _locked(connection: Connection, account: str, window: int) -> tuple[int, int
     return row.spent, row.leased
 
 
-def spent_of(
+def taken_of(
     connection: Connection, places: Sequence[tuple[str, int]]
-) -> dict[tuple[str, int], int]:
-    """Return what is spent of budgets, each in the window that began at a time."""
+) -> dict[tuple[str, int], tuple[int, int]]:
+    """Return what is spent of budgets and what is leased, each in the window begun at a time."""
     ids, found = sorted({account for account, _ in places}), {}
     for begin in range(0, len(ids), _MOST_VALUES):
         asked = select(spend).where(spend.c.budget_id.in_(ids[begin : begin + _MOST_VALUES]))
         for row in connection.execute(asked):
-            found[row.budget_id, row.window] = row.spent
+            found[row.budget_id, row.window] = row.spent, row.leased
     return {place: found[place] for place in places if place in found}
 
 

@@ -6,7 +6,7 @@ import functools
 import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from llmroute.accounts.model import Period, Rule
 from llmroute.wire.headers import Headers
@@ -32,6 +32,7 @@ _PREFIX: Final = b"anthropic-ratelimit-unified-"
 # The limits of an upstream's, which are the operator's and not the client's.
 _UPSTREAMS: Final = (b"anthropic-ratelimit-", b"x-ratelimit-")
 _MICROS: Final = 1_000_000
+_STEPS: Final = 200  # of a budget, in which its headers change
 
 
 class State(NamedTuple):
@@ -40,16 +41,23 @@ class State(NamedTuple):
     Attributes:
         spent: In micro-dollars.
         end: When its window ends, in seconds since 1970; `inf` if never.
+        reserved: What proxies have set aside besides, for calls under way and to come.
     """
 
     rule: Rule
     spent: int
     end: float
+    reserved: int = 0
 
     @property
     def is_spent(self) -> bool:
         """Whether nothing is left."""
         return self.spent >= self.rule.amount
+
+    @property
+    def resets(self) -> datetime | None:
+        """When its window ends; `None` for never."""
+        return None if self.end == math.inf else datetime.fromtimestamp(self.end, UTC)
 
     @property
     def part(self) -> float:
@@ -59,16 +67,36 @@ class State(NamedTuple):
     @property
     def share(self) -> float:
         """The same in hundredths; below 1 as long as anything is left."""
-        part = round(self.part, 2)
-        return max(1.0, part) if self.is_spent else min(0.99, part)
+        return _share(_steps(self.spent, self.rule.amount))
 
     @property
     def warning(self) -> float | None:
         """The part that it has passed, of those that are told; `None` below them."""
-        part = self.part
-        if part < _FIRST:
-            return None
-        return _FIRST if part < _LAST else _LAST
+        return _warned(self.part)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON has it, in US dollars."""
+        rule, resets = self.rule, self.resets
+        return {
+            "id": rule.account,
+            "of": rule.kind,
+            "name": rule.name,
+            "period": rule.period,
+            "alias": rule.alias,
+            "amount": rule.amount / _MICROS,
+            "spent": self.spent / _MICROS,
+            "reserved": self.reserved / _MICROS,
+            "left": max(0, rule.amount - self.spent) / _MICROS,
+            "resets": None if resets is None else resets.isoformat().replace("+00:00", "Z"),
+            "message": rule.message,
+        }
+
+
+def _warned(part: float) -> float | None:
+    """Return the part that has been passed, of those that are told; `None` below them."""
+    if part < _FIRST:
+        return None
+    return _FIRST if part < _LAST else _LAST
 
 
 def binding(states: Sequence[State]) -> State:
@@ -83,15 +111,31 @@ def bare(headers: Headers) -> Headers:
     return [header for header in headers if not header[0].startswith(_UPSTREAMS)]
 
 
-def headed(headers: Headers, states: Sequence[State]) -> Headers:
-    """Return an answer's headers with the budget's in place of the upstream's limits."""
-    state = binding(states)
-    return [*bare(headers), *_headers(state.share, state.warning, state.end)]
+def headed(headers: Headers, spent: int, amount: int, end: float) -> Headers:
+    """Return an answer's headers with a budget's in place of the upstream's limits.
+
+    Args:
+        headers: The upstream's.
+        spent: In micro-dollars; and so is `amount`.
+        end: When the budget's window ends, in seconds since 1970; `inf` if never.
+    """
+    return [*bare(headers), *_headers(_steps(spent, amount), end)]
 
 
-# The same for all calls of a budget until another hundredth of it is spent.
+def _steps(spent: int, amount: int) -> int:
+    return spent * _STEPS // amount if amount else _STEPS
+
+
+def _share(steps: int) -> float:
+    share = (steps + 1) // 2 / 100
+    return max(1.0, share) if steps >= _STEPS else min(0.99, share)
+
+
+# The same for all calls of a budget until another half of a hundredth of it is spent: then it is
+# another when rounded, or what is left is to be warned of.
 @functools.lru_cache(maxsize=1000)
-def _headers(share: float, warning: float | None, end: float) -> Sequence[tuple[bytes, bytes]]:
+def _headers(steps: int, end: float) -> Sequence[tuple[bytes, bytes]]:
+    share, warning = _share(steps), _warned(steps / _STEPS)
     status = b"allowed" if warning is None else b"allowed_warning"
     headers = [
         (_PREFIX + b"status", status),
@@ -134,8 +178,7 @@ def over_words(state: State) -> str:
     """Say whose budget is spent, how large it is, and when there will be more."""
     rule = state.rule
     said = [f"{whose(rule)} is spent: {dollars(state.spent)} of {dollars(rule.amount)}{per(rule)}."]
-    if state.end != math.inf:
-        reset = datetime.fromtimestamp(state.end, UTC)
+    if (reset := state.resets) is not None:
         said.append(f"It resets on {reset:%Y-%m-%d} at {reset:%H:%M} UTC.")
     if rule.message:
         said.append(rule.message)

@@ -34,6 +34,7 @@ __all__ = [
     "Cap",
     "People",
     "account_of",
+    "rules_of",
 ]
 
 PERSON: Final = "owner"
@@ -76,6 +77,24 @@ class Cap(NamedTuple):
 def account_of(owner: str, period: Period) -> str:
     """Return what a person's spending is known by: the same whichever limit holds."""
     return f"owner:{hashlib.sha256(owner.encode()).hexdigest()[:40]}:{period}"
+
+
+def rules_of(caps: list[Cap]) -> list[Rule]:
+    """Return the limits that are somebody's own, as budgets: a person's, a team's, a tag's."""
+    kinds = {PERSON: "owner", POOL: "team", _TAG: "tag"}
+    return [
+        Rule(
+            kinds[cap.kind],
+            cap.subject,
+            account_of(cap.subject, cap.period) if cap.kind == PERSON else cap.id,
+            cap.amount,
+            cap.period,
+            "",
+            cap.message,
+        )
+        for cap in caps
+        if cap.kind in kinds and cap.amount != UNLIMITED
+    ]
 
 
 class People:

@@ -9,14 +9,14 @@ from typing import Any, Protocol
 import msgspec
 
 from llmroute.accounts.caller import Caller
-from llmroute.asgi.identity import LONGEST_NAME, sender_of, tags_of
+from llmroute.asgi.identity import LONGEST_NAME, client_of, kind_of, sender_of, tags_of
 from llmroute.asgi.render import Rendered
 from llmroute.errors import InvalidRequestError, RequestError, UpstreamError
 from llmroute.messages.call import Call, Endpoint
 from llmroute.router import Answer, Router
 from llmroute.wire.envelope import Envelope
 from llmroute.wire.headers import Headers, upward
-from llmroute.wire.trace import traceparent
+from llmroute.wire.trace import traceparent, tracestate
 
 __all__ = [
     "IN_A_HEADER",
@@ -158,6 +158,7 @@ def call_of(
         InvalidRequestError: It asks for a timeout that is none.
     """
     named = dict(scope["headers"])
+    trace = traceparent(named.get(b"traceparent"))
     return Call(
         body,
         model,
@@ -167,9 +168,10 @@ def call_of(
         session=_short(named.get(b"x-claude-code-session-id", b"")),
         agent=_short(named.get(b"x-claude-code-agent-id", b"")),
         parent=_short(named.get(b"x-claude-code-parent-agent-id", b"")),
-        kind=_short(named.get(b"x-claude-code-request-class", b"")),
-        client=_short(named.get(b"user-agent", b"")),
-        trace=traceparent(named.get(b"traceparent")),
+        kind=kind_of(endpoint, named, body),
+        client=client_of(named),
+        trace=trace,
+        trace_state=tracestate(scope["headers"]) if trace else "",
         timeout=_timeout(named),
         **rest,
     )

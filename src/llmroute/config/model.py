@@ -39,6 +39,7 @@ _POLICY = Policy()
 _STORES = ("redis", "rediss", "unix")
 _DATABASES = ("sqlite", "postgresql", "postgres")
 _NO_DATABASE = "none"
+_FILES = (".db", ".sqlite", ".sqlite3")
 
 
 def _store_address(value: SecretStr) -> SecretStr:
@@ -64,6 +65,8 @@ def _database_address(value: SecretStr) -> SecretStr:
         return value
     if not rest or kind not in _DATABASES:
         near = "" if kind in _DATABASES else meant(kind, (*_DATABASES, _NO_DATABASE))
+        if text.endswith(_FILES) and not rest:
+            near = "; for a file, write sqlite:/// before its path"
         raise ValueError(f"must start with sqlite:/// or postgresql://, or be none{near}")
     try:
         parts = urlsplit(text)
@@ -219,8 +222,9 @@ class Sharing(Settings):
 
     store: Annotated[SecretStr, AfterValidator(_store_address)] | None = None
     """Where several proxies keep together what they know of deployments and conversations:
-    `redis://[[USER]:PASSWORD@]HOST[:PORT][/NUMBER]`, `rediss://` for TLS, or `unix://PATH`.  Left
-    out, each process knows its own."""
+    `redis://[[USER]:PASSWORD@]HOST[:PORT][/NUMBER]`, `rediss://` for TLS, with
+    `?ssl_ca_certs=FILE` behind it for an authority of your own, or `unix://PATH`.  Left out, each
+    process knows its own."""
     store_prefix: str = Field("llmroute:", min_length=1)
     """How the names of what is kept there begin."""
     database: Annotated[SecretStr, AfterValidator(_database_address)] | None = None

@@ -74,10 +74,12 @@ class Call:
         session: Claude Code's session id, if there is one.
         agent: Claude Code's agent id, on a subagent's requests.
         parent: The id of the agent that started this one, where that is a subagent itself.
-        kind: The class of request that Claude Code names: `main`, `subagent`, `compaction`, …
+        kind: The class of request of Claude Code's: `main`, `subagent`, `auxiliary`, `compaction`,
+            …; empty for other clients.
         tags: What the request is marked with, besides what its sender is.
         client: What the caller calls itself, `claude-cli/2.1.330` say.
         trace: The W3C `traceparent` it came with; empty if there is none, or it is none.
+        trace_state: The `tracestate` beside it.
         is_ours: Whether llmroute makes it by itself, on behalf of the sender's own call.
         without: Betas and places that the deployment has refused, and that are left out.
         timeout: Seconds the caller will wait for the answer to begin, and then for each pause in
@@ -103,6 +105,7 @@ class Call:
     tags: tuple[str, ...] = ()
     client: str = ""
     trace: str = ""
+    trace_state: str = ""
     is_ours: bool = False
     without: frozenset[str] = frozenset()
     timeout: float | None = None

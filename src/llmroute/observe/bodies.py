@@ -27,7 +27,7 @@ from llmroute.observe.rotation import RotatingFile
 from llmroute.routing.aliases import Aliases
 from llmroute.wire.envelope import MALFORMED
 
-__all__ = ["Bodies", "Taken"]
+__all__ = ["Bodies", "Taken", "up_to_an_edge"]
 
 _log = logging.getLogger("llmroute")
 
@@ -261,7 +261,7 @@ class _Writer:
 
     def _request(self, taken: Taken) -> tuple[Any, bool]:
         if taken.request_size > len(taken.request):
-            return self._redaction.raw(_up_to_an_edge(taken.request)), True
+            return self._redaction.raw(up_to_an_edge(taken.request)), True
         return self._clean(taken.request), False
 
     def _answer(self, answer: Any) -> tuple[Any, bool]:
@@ -283,7 +283,7 @@ class _Writer:
             return "[nested too deeply]"
 
 
-def _up_to_an_edge(data: bytes) -> str:
+def up_to_an_edge(data: bytes) -> str:
     """Decode what was cut off, without the word that may have been cut in two."""
     text = data.decode("utf-8", "replace")
     return text[: max(map(text.rfind, _EDGES)) + 1]

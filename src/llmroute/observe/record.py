@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 
 from llmroute.messages.call import Sender
 from llmroute.messages.usage import Usage
-from llmroute.pricing import Tariff, cost
+from llmroute.pricing import Bill, Tariff, bill, cost
 
 __all__ = ["Attempt", "Observer", "Outcome", "Record", "call_id"]
 
@@ -75,9 +75,11 @@ class Record:
         session: Claude Code's session id.
         agent: The subagent's id; empty for the main conversation.
         parent: The id of the agent that started it, where that is a subagent itself.
-        kind: The class of request: `main`, `subagent`, `compaction`, …
+        kind: The class of request: `main`, `subagent`, `auxiliary`, `compaction`, …; empty for
+            clients other than Claude Code.
         client: What the caller calls itself, `claude-cli/2.1.330` say.
         trace: The W3C `traceparent` it came with; empty if it came with none.
+        trace_state: The `tracestate` beside it.
         asked: The model name that was asked for.
         alias: The alias it resolved to, as the configuration spells it; empty if there is none.
         deployment: The deployment that answered, or was tried last.
@@ -113,6 +115,7 @@ class Record:
     kind: str = ""
     client: str = ""
     trace: str = ""
+    trace_state: str = ""
     asked: str = ""
     alias: str = ""
     deployment: str = ""
@@ -149,6 +152,12 @@ class Record:
             elif (tariff := self.tariff()) is not None:
                 self._cost = min(cost(tariff, self.usage), _MOST_COST)
         return self._cost
+
+    @property
+    def bill(self) -> Bill | None:
+        """How that comes about, line by line; `None` if nobody knows the price."""
+        tariff = self.tariff()
+        return None if tariff is None else bill(tariff, self.usage)
 
 
 class Observer(Protocol):

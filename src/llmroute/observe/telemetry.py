@@ -170,6 +170,7 @@ class _Spans:
         from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
         from opentelemetry.sdk.trace.export import SpanExportResult
         from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+        from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
         class Collected(SpanProcessor):
             def on_end(self, span: ReadableSpan) -> None:
@@ -178,6 +179,7 @@ class _Spans:
         ended: list[Any] = []
         self._ended = ended
         self._trace = trace
+        self._propagator = TraceContextTextMapPropagator()
         self._success = SpanExportResult.SUCCESS
         sample = settings.sample
         provider = TracerProvider(
@@ -204,7 +206,7 @@ class _Spans:
         trace, started = self._trace, int(record.at * _NANO)
         whole = self._tracer.start_span(
             conventions.call_name(record),
-            context=self._begun(record.trace),
+            context=self._begun(record),
             kind=trace.SpanKind.SERVER,
             attributes=conventions.call_attributes(record),
             start_time=started,
@@ -233,19 +235,10 @@ class _Spans:
             whole.set_status(trace.StatusCode.ERROR)
         whole.end(started + int(record.duration * _NANO))
 
-    def _begun(self, traceparent: str) -> Any:
+    def _begun(self, record: Record) -> Any:
         """Return what a client's span is to a new one's; nothing, if there is none."""
-        trace = self._trace
-        if not traceparent:
-            return trace.set_span_in_context(trace.INVALID_SPAN)
-        _, trace_id, span_id, flags = traceparent.split("-")
-        parent = trace.SpanContext(
-            int(trace_id, 16),
-            int(span_id, 16),
-            is_remote=True,
-            trace_flags=trace.TraceFlags(int(flags, 16)),
-        )
-        return trace.set_span_in_context(trace.NonRecordingSpan(parent))
+        given = {"traceparent": record.trace, "tracestate": record.trace_state}
+        return self._propagator.extract(given)
 
 
 class _Meter:

@@ -9,6 +9,8 @@ from decimal import ROUND_FLOOR, Decimal
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
 from llmroute.messages.usage import Usage
 from llmroute.pricing import table
 from llmroute.pricing.listed import listed
@@ -25,6 +27,7 @@ _CLAUDE_AT: Final = frozenset({"anthropic", "bedrock", "foundry", "vertex"})
 
 # No answer can have taken more; a number of any length could not be stored.
 _MOST: Final = 2**40
+_encode = msgspec.json.Encoder().encode
 _ONE: Final = 10**SCALE
 _HALF: Final = _ONE // 2
 
@@ -161,40 +164,50 @@ def bill(tariff: Tariff, usage: Usage) -> Bill:
     return Bill(_rounded(total), tuple(lines), tariff.source, tariff.as_of, tuple(notes))
 
 
-def itemised(tariff: Tariff, usage: Usage) -> dict[str, Any]:
-    """Return the bill as JSON has it; that of a usual answer is written out at once."""
+def itemised(tariff: Tariff, usage: Usage) -> str:
+    """Return the bill as JSON text; that of a usual answer is written out at once."""
     data, tiers = usage.data, tariff.tiers
     written = usage.cache_creation_input_tokens
     plain, read = usage.input_tokens, usage.cache_read_input_tokens
     is_dearer = len(tiers) > 1 and plain + read + written > tiers[1][0]
     rates = tariff.whole_at(0)
     if is_dearer or len(rates) > 5 or "request" in tariff.fees or (data and not _is_usual(data)):
-        return bill(tariff, usage).as_json()
+        return _encoded(bill(tariff, usage).as_json())
     hour = _hour(usage)
     thought = min(usage.output_tokens, _thought(data))
-    model = {"model": tariff.model} if tariff.model else {}
+    written_out = _rates_written(rates)
+    model, end = _written(tariff.model, tariff.source, tariff.as_of)
     total = 0
     lines = []
-    for kind, count, rate in (
-        ("input", plain, rates[0]),
-        ("cache_read", read, rates[2]),
-        ("cache_write", written - hour, rates[3]),
-        ("cache_write_1h", hour, rates[4]),
-        ("thinking", thought, rates[1]),
-        ("output", usage.output_tokens - thought, rates[1]),
-    ):
+    counts = plain, read, written - hour, hour, thought, usage.output_tokens - thought
+    for count, (kind, rate, shown) in zip(counts, written_out, strict=True):
         if count:
             amount = count * rate
             total += amount
-            figures = {"count": count, "rate": rate / _ONE, "amount": amount / _ONE}
-            lines.append({"kind": kind, **figures, **model})
-    return {
-        "total": (total + _HALF) // _ONE,
-        "source": tariff.source,
-        "as_of": tariff.as_of and tariff.as_of.isoformat(),
-        "lines": lines,
-        "notes": [],
-    }
+            paid = f'"rate":{shown},"amount":{amount / _ONE}'
+            lines.append(f'{{"kind":"{kind}","count":{count},{paid}{model}}}')
+    return f'{{"total":{(total + _HALF) // _ONE},"lines":[{",".join(lines)}],{end}}}'
+
+
+@lru_cache(maxsize=1024)
+def _rates_written(rates: tuple[int, ...]) -> tuple[tuple[str, int, float], ...]:
+    input_, output, read, short, long = rates
+    by_kind = (
+        *(("input", input_), ("cache_read", read), ("cache_write", short)),
+        *(("cache_write_1h", long), ("thinking", output), ("output", output)),
+    )
+    return tuple((kind, rate, rate / _ONE) for kind, rate in by_kind)
+
+
+@lru_cache(maxsize=1024)
+def _written(model: str, source: str, as_of: date | None) -> tuple[str, str]:
+    """Return what is the same in all bills of a tariff: of a line, and of the whole."""
+    rest: dict[str, Any] = {"source": source, "as_of": as_of and as_of.isoformat(), "notes": []}
+    return f',"model":{_encoded(model)}' if model else "", _encoded(rest)[1:-1]
+
+
+def _encoded(value: object) -> str:
+    return _encode(value).decode()
 
 
 def _together(lines: list[Line]) -> list[Line]:

@@ -6,6 +6,7 @@ import random
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
@@ -14,10 +15,14 @@ import anyio
 import msgspec
 
 from llmroute.config import Config, load_dict, load_env, load_file
-from llmroute.errors import FaultError, InvalidRequestError, UpstreamError
-from llmroute.messages.call import Call
+from llmroute.errors import (
+    FaultError,
+    InvalidRequestError,
+    UnknownSubjectError,
+    UpstreamError,
+)
+from llmroute.messages.call import Call, Sender
 from llmroute.messages.catalog import ModelInfo
-from llmroute.messages.message import Message
 from llmroute.observe import Observer, Record
 from llmroute.observe.bodies import Bodies
 from llmroute.providers import PROVIDERS
@@ -28,6 +33,7 @@ from llmroute.router.course import Means
 from llmroute.router.dispatch import Dispatcher
 from llmroute.router.explain import Explanation, explained
 from llmroute.router.health import DeploymentState, Glimpse
+from llmroute.router.message import Message
 from llmroute.router.options import Options
 from llmroute.router.stream import MessageStream
 from llmroute.stores import Counters, open_counters
@@ -69,7 +75,7 @@ class Router:
 
     >>> import anyio
     >>> from llmroute.testing import FakeUpstream
-    >>> async def main(url: str) -> str:
+    >>> async def main(url: str) -> None:
     ...     config = {
     ...         "deployments": {"one": {"provider": "anthropic", "base_url": url, "api_key": "k"}},
     ...         "aliases": {"claude-*": "one"},
@@ -80,10 +86,10 @@ class Router:
     ...             max_tokens=64,
     ...             messages=[{"role": "user", "content": "Name a river."}],
     ...         )
-    ...     return message.deployment
+    ...     print(message.deployment, message.cost, "micro-dollars")
     >>> with FakeUpstream() as upstream:
     ...     anyio.run(main, upstream.url)
-    'one'
+    one 42 micro-dollars
 
     Attributes:
         config: What it was made with.
@@ -222,8 +228,15 @@ class Router:
         """
         return await self._dispatcher.send(call, _OVER_HTTP, otherwise)
 
-    async def _send(self, call: Call) -> Answer:
+    async def _send(self, call: Call, key: str = "") -> Answer:
+        if key:
+            call = replace(call, sender=await self._sender(key))
         return await self._dispatcher.send(call, _IN_PROCESS, None)
+
+    async def _sender(self, key: str) -> Sender:
+        if self.ledger is None:
+            raise UnknownSubjectError(f"key {key!r}: the configuration has no keys and no database")
+        return await self.ledger.sender(key)
 
     @property
     def pass_through(self) -> str | None:
@@ -310,6 +323,8 @@ class Router:
         max_tokens: int,
         headers: Mapping[str, str] | None = None,
         session: str = "",
+        key: str = "",
+        tags: Sequence[str] = (),
         timeout: float | None = None,
         **members: Any,
     ) -> Message:
@@ -321,20 +336,25 @@ class Router:
         Args:
             headers: For the upstream, `anthropic-beta` say.
             session: Groups the calls of one conversation.
+            key: The name of the key that the call is made with: what that may do and spend holds,
+                and it is written down as the key's.
+            tags: What the call is marked with in the records.
             timeout: Seconds until the answer must begin.
 
         Raises:
             InvalidRequestError: A parameter has no JSON form.
             UnknownAliasError: No alias matches `model`.
+            UnknownSubjectError: There is no such key.
+            BudgetError: A budget is spent.
+            LimitError: More is asked at a time than a limit allows.
             UpstreamError: No deployment answered.
         """
         members = {"model": model, "max_tokens": max_tokens, "messages": messages, **members}
         members.pop("stream", None)
-        call = _call(members, headers, session=session, timeout=timeout)
-        answer = await self._send(call)
+        call = _call(members, headers, session=session, tags=tuple(tags), timeout=timeout)
+        answer = await self._send(call, key)
         await answer.aclose()
-        head, data = answer.head, _decoded(answer)
-        return Message(data, head.deployment, head.attempts, head.request_id)
+        return Message.of(_decoded(answer), answer)
 
     def stream(
         self,
@@ -345,6 +365,8 @@ class Router:
         max_tokens: int,
         headers: Mapping[str, str] | None = None,
         session: str = "",
+        key: str = "",
+        tags: Sequence[str] = (),
         timeout: float | None = None,
         **members: Any,
     ) -> MessageStream:
@@ -354,8 +376,9 @@ class Router:
         """
         members = {"model": model, "max_tokens": max_tokens, "messages": messages, **members}
         members["stream"] = True
-        call = _call(members, headers, stream=True, session=session, timeout=timeout)
-        return MessageStream(lambda: self._send(call))
+        given: dict[str, Any] = {"session": session, "tags": tuple(tags), "timeout": timeout}
+        call = _call(members, headers, stream=True, **given)
+        return MessageStream(lambda: self._send(call, key))
 
     async def count_tokens(
         self,

@@ -11,7 +11,7 @@ from llmroute.errors import StreamBrokenError, UpstreamError
 from llmroute.messages.call import Format
 from llmroute.messages.relay import Relay
 from llmroute.messages.usage import Usage
-from llmroute.observe import Outcome
+from llmroute.observe import Outcome, Record
 from llmroute.observe.bodies import Taken
 from llmroute.providers import Decoder
 from llmroute.router.verbatim import Verbatim
@@ -64,6 +64,7 @@ class Answer:
     Attributes:
         head: What is known of it from the start.
         body: The whole answer; empty if it is a stream.
+        record: What is written down of the call; `None` if nothing is.
         id: The message's id, as far as it has come.
         container: The id of the container it ran in; empty if in none.
         refused: The model refuses to answer, and has said nothing else.
@@ -81,6 +82,7 @@ class Answer:
         "container",
         "head",
         "id",
+        "record",
         "refused",
         "through",
     )
@@ -100,6 +102,7 @@ class Answer:
         """Take over a whole answer, or a stream: its reply, its decoder, and its first events."""
         self.head = head
         self.body = body
+        self.record: Record | None = None
         self._settle: Settle | None = settle
         self._usage = usage or Usage()
         self.id = id
@@ -118,6 +121,11 @@ class Answer:
     def usage(self) -> Usage:
         """What it has used, as far as is known by now."""
         return self._usage if self._relay is None else self._relay.usage
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all is known of it that will be: its record is complete."""
+        return self._settle is None
 
     def receive(self) -> Coroutine[Any, Any, bytes]:
         """Return the next events, whole ones, as they came; `b""` at the end of the stream.

@@ -143,7 +143,7 @@ class Dispatcher:
             raise
         record.status, record.losses = answer.head.status, answer.head.losses
         record.first_byte = means.clock() - started
-        answer.head = _named(answer.head, record.id, grant)
+        answer.head, answer.record = _named(answer.head, record.id, grant), record
         if call.endpoint == "messages" and MEMBER in call.body:
             await self._reviews.review(call, route, answer)
         return answer if taken is None else watched(answer, taken)
@@ -176,12 +176,13 @@ class Dispatcher:
         prompt = call.rough_tokens
         asked = call.body.get("max_tokens", _USUAL_ANSWER)
         answer = min(asked, _USUAL_ANSWER) if isinstance(asked, int) else _USUAL_ANSWER
-        quotes = []
+        dearest = -1.0
         for option in route.groups[0].options:
             if (tariff := self.house.placing.tariff(option.leg)) is not None:
                 rates = tariff.at(prompt)
-                quotes.append(max(rates.input, rates.cache_write) * prompt + rates.output * answer)
-        return math.ceil(max(quotes)) if quotes else None
+                quote = max(rates.input, rates.cache_write) * prompt + rates.output * answer
+                dearest = max(dearest, quote)
+        return None if dearest < 0 else math.ceil(dearest)
 
     def _estimated(
         self, call: Call, route: Route, error: UpstreamError, settle: Settle
@@ -218,6 +219,7 @@ def _record(call: Call, at: float) -> Record:
         kind=call.kind,
         client=call.client,
         trace=call.trace,
+        trace_state=call.trace_state,
         asked=call.model,
     )
     record.name(call.sender)

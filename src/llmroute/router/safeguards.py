@@ -197,6 +197,7 @@ class _Review:
             sender=call.sender,
             session=call.session,
             agent=AGENT,
+            kind="auxiliary",
             is_ours=True,
         )
 

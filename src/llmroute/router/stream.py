@@ -10,9 +10,11 @@ from typing import Self
 from llmroute.errors import StreamBrokenError
 from llmroute.messages.accumulate import Accumulator
 from llmroute.messages.events import Event
-from llmroute.messages.message import Message
 from llmroute.messages.usage import Usage
+from llmroute.observe import Record
+from llmroute.pricing import Bill
 from llmroute.router.answer import Answer
+from llmroute.router.message import Message
 from llmroute.wire.sse import SSEDecoder
 
 __all__ = ["MessageStream"]
@@ -64,6 +66,28 @@ class MessageStream:
         """What the answer has used, as far as the upstream has said."""
         return self._open.usage
 
+    @property
+    def call(self) -> str:
+        """The call's id in the records."""
+        return self._open.head.call
+
+    @property
+    def cost(self) -> int | None:
+        """What the call cost, in micro-dollars, once it is over; `None` if nobody knows.
+
+        One that was left early has cost what was sent until then, by an estimate.
+        """
+        return None if self._over is None else self._over.cost
+
+    @property
+    def bill(self) -> Bill | None:
+        """How that comes about, line by line; `None` if nobody knows the price."""
+        return None if self._over is None else self._over.bill
+
+    @property
+    def _over(self) -> Record | None:
+        return self._open.record if self._open.is_over else None
+
     def __aiter__(self) -> AsyncIterator[Event]:
         return self
 
@@ -105,5 +129,4 @@ class MessageStream:
         """Read what is left of the stream and return the whole message."""
         async for _ in self:
             pass
-        head = self._open.head
-        return Message(self._accumulator.message, head.deployment, head.attempts, head.request_id)
+        return Message.of(self._accumulator.message, self._open)

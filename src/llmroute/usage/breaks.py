@@ -18,6 +18,7 @@ named:
   for over twenty blocks.
 - `upstream`: nothing of that; it has forgotten, or did not look.
 
+A turn in between that another process has answered makes it `missed`: nobody here can tell.
 Where nothing was lost, the turn is the `first` of a conversation, `grew`, or is as long as the one
 before: `none`.  Where nothing is cached at all there is nothing to lose, either: `no marks`,
 `below minimum` where the prompt is too short, else `uncached`.
@@ -35,6 +36,7 @@ from llmroute.usage.difference import (
     comes_back,
     difference,
     has_grown,
+    has_missed,
     is_next,
     message_difference,
 )
@@ -177,6 +179,9 @@ def verdict(before: Turn | None, now: Turn, *, is_failover: bool, is_gone: bool)
         if (nothing := _uncached(now)) is not None:
             return nothing
         return Verdict("grew" if has_grown(before.prompt, now.prompt) else "none")
+    if has_missed(before.prompt, now.prompt):
+        # It may have been lost then, and by what is back as it was.
+        return Verdict("missed")
     found = _elsewhere(before, now, is_failover, is_gone) or _changed(before, now)
     return Verdict(found.change, found.by, found.at, lost)
 

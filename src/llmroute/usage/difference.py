@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from itertools import zip_longest
 from typing import Final, NamedTuple
@@ -13,6 +14,7 @@ __all__ = [
     "comes_back",
     "difference",
     "has_grown",
+    "has_missed",
     "is_next",
     "kinship",
     "message_difference",
@@ -33,6 +35,7 @@ class Difference(NamedTuple):
     place: int = 0
 
 
+_ANSWERS: Final = re.compile(rb"a+")
 _ROLES: Final = {ord("u"): "user", ord("a"): "assistant", ord("s"): "system"}
 
 
@@ -104,6 +107,12 @@ def has_grown(before: Prompt, now: Prompt) -> bool:
     if is_next(before, now):
         return now.said.length > before.said.length
     return len(now.said.read().messages) > len(before.said.read().messages)
+
+
+def has_missed(before: Prompt, now: Prompt) -> bool:
+    """Tell whether there was a turn in between: the model has answered more than once since."""
+    was, is_ = (_ANSWERS.findall(prompt.said.read().roles) for prompt in (before, now))
+    return len(is_) > len(was) + 1
 
 
 def kinship(before: Prompt, now: Prompt) -> int:

@@ -157,7 +157,7 @@ def _priced(record: Record) -> tuple[int | None, int | None, str]:
         return None, None, "{}"
     saved = pricing.saved(tariff, record.usage)
     bill = pricing.itemised(tariff, record.usage)
-    return cost, min(max(saved, -_MOST_SAVED), _MOST_SAVED), _json(bill)
+    return cost, min(max(saved, -_MOST_SAVED), _MOST_SAVED), bill
 
 
 def _object(members: Mapping[str, Any] | None) -> str:

@@ -1,10 +1,12 @@
-"""The `traceparent` header: which trace a request belongs to (W3C Trace Context, section 3.2)."""
+"""The headers of W3C Trace Context: which trace a request belongs to."""
 
 from __future__ import annotations
 
 import re
 
-__all__ = ["traceparent"]
+from llmroute.wire.headers import Headers
+
+__all__ = ["traceparent", "tracestate"]
 
 # A later version may have more behind it, which whoever knows only this one leaves alone.
 _FORM = re.compile(
@@ -12,6 +14,8 @@ _FORM = re.compile(
 )
 _LENGTH = 55
 _FIRST_VERSION = b"00"
+# What everybody has to carry on, and nobody more.
+_LONGEST_STATE = 512
 
 
 def traceparent(value: bytes | None) -> str:
@@ -27,3 +31,15 @@ def traceparent(value: bytes | None) -> str:
     if value.startswith(_FIRST_VERSION) and len(value) != _LENGTH:
         return ""
     return value[:_LENGTH].decode("ascii")
+
+
+def tracestate(headers: Headers) -> str:
+    """Return what the systems of a trace say of it, from however many headers there are.
+
+    Nothing, where that is too long to be carried on.
+
+    >>> tracestate([(b"tracestate", b"one=1"), (b"tracestate", b"two=2")])
+    'one=1,two=2'
+    """
+    state = b",".join(value for name, value in headers if name == b"tracestate")
+    return state.decode("latin-1") if len(state) <= _LONGEST_STATE else ""

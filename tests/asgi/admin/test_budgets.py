@@ -140,6 +140,8 @@ async def test_budgets_are_listed_with_what_is_left(paid: Any, upstream: Any) ->
         for each in listed
     ]
     await work(paid)
+    listed = (await paid.ask("GET", "/llmroute/budgets"))["budgets"]
+    assert 0 < listed[0]["reserved"] < listed[0]["left"]  # for the calls to come
     assert listed == (await paid.ask("GET", "/llmroute/budgets/me", key=key))["budgets"]
     assert 403 == (await paid.refused("GET", "/llmroute/budgets", key=key))[0]
 

@@ -210,6 +210,10 @@ async def test_every_change_is_told_of_and_by_whom(proxy) -> None:
     assert {"master"} == {each["actor"] for each in trail["changes"]}
     assert 4 == len(of_name["changes"])
     assert 2 == len(of_id["changes"])
+    assert {"ci/nightly", "t"} == {each["name"] for each in trail["changes"]}
+    of_late = await proxy.ask("GET", "/llmroute/audit?since=1h&subject=t")
+    assert ["t"] == [each["name"] for each in of_late["changes"]]
+    assert 400 == (await proxy.refused("GET", "/llmroute/audit?since=soon"))[0]
     update = next(each for each in trail["changes"] if each["action"] == "update")
     assert ("ada@example.com", "bob@example.com") == (
         update["before"]["owner"],

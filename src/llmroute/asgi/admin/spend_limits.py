@@ -6,7 +6,6 @@ spend; what all of a team may spend is its `pooled_budget`.  Amounts are whole c
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
@@ -17,7 +16,7 @@ from sqlalchemy import Connection, func, select
 from llmroute.accounts.model import Period, window_of
 from llmroute.accounts.overage import GROUPS
 from llmroute.accounts.people import EACH, MEMBER, PAUSED, PERSON, POOL, UNLIMITED, Cap
-from llmroute.accounts.trail import Change
+from llmroute.accounts.trail import Change, change_of
 from llmroute.asgi import render
 from llmroute.asgi.admin.route import Asking, Route
 from llmroute.asgi.admin.shown import shown_time
@@ -239,21 +238,7 @@ def _trail(connection: Connection, limit: int, after: str | None) -> list[tuple[
         older = (audit.c.at < row.at) | ((audit.c.at == row.at) & (audit.c.id < after))
         asked = asked.where(older)
     rows = connection.execute(asked.order_by(audit.c.at.desc(), audit.c.id.desc()).limit(limit))
-    return [
-        (
-            row.id,
-            Change(
-                datetime.fromtimestamp(row.at / 1_000_000, UTC),
-                row.actor,
-                row.action,
-                row.kind,
-                row.subject,
-                json.loads(row.before),
-                json.loads(row.after),
-            ),
-        )
-        for row in rows
-    ]
+    return [(row.id, change_of(row)) for row in rows]
 
 
 async def _caps(asking: Asking) -> list[Cap]:

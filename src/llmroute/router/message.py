@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple
 
 from llmroute.messages.usage import Usage
+from llmroute.observe import Record
+from llmroute.pricing import Bill
+from llmroute.router.answer import Answer
 
 __all__ = ["Message"]
 
 
+class _Paid(NamedTuple):
+    """What a copy of a message in another process knows of its price."""
+
+    cost: int | None
+    bill: Bill | None
+
+
+class _Priced:
+    """Keeps what a message's price is worked out of, which is none of the message's own fields."""
+
+    __slots__ = ("_price",)
+    _price: Record | _Paid
+
+
 @dataclass(frozen=True, slots=True)
-class Message:
+class Message(_Priced):
     """An answer of the Messages API.
 
     Attributes:
@@ -20,12 +37,36 @@ class Message:
         deployment: Name of the deployment that answered.
         attempts: How many attempts it took, the successful one included.
         request_id: The upstream's `request-id`; empty if it sent none.
+        call: The call's id in the records, `llmroute usage explain` takes it.
     """
 
     data: Mapping[str, Any]
     deployment: str = ""
     attempts: int = 1
     request_id: str = ""
+    call: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_price", _Paid(None, None))
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any], answer: Answer) -> Message:
+        """Make a message of what an answer, which is over, has said."""
+        head = answer.head
+        made = cls(data, head.deployment, head.attempts, head.request_id, head.call)
+        if answer.record is not None:
+            object.__setattr__(made, "_price", answer.record)
+        return made
+
+    # A record holds what no other process can have.
+    def __getstate__(self) -> list[Any]:
+        own = [getattr(self, each.name) for each in fields(self)]
+        return [*own, _Paid(self.cost, self.bill)]
+
+    def __setstate__(self, state: list[Any]) -> None:
+        names = [each.name for each in fields(self)]
+        for name, value in zip([*names, "_price"], state, strict=True):
+            object.__setattr__(self, name, value)
 
     @property
     def id(self) -> str:
@@ -69,6 +110,20 @@ class Message:
         """What the answer used."""
         usage = self.data.get("usage")
         return Usage.of(usage if isinstance(usage, dict) else {})
+
+    @property
+    def cost(self) -> int | None:
+        """What the call cost, in micro-dollars; `None` if nobody knows.
+
+        It is worked out when asked for.  The first time in a program, that may read a price list
+        for a third of a second; `llmroute.pricing.load()`, in a thread, does so beforehand.
+        """
+        return self._price.cost
+
+    @property
+    def bill(self) -> Bill | None:
+        """How that comes about, line by line; `None` if nobody knows the price."""
+        return self._price.bill
 
     def _blocks(self, kind: str) -> list[dict[str, Any]]:
         content: list[Any] = self.content
