@@ -15,11 +15,11 @@ pip := $(PYTHON) -m pip --python $(bin)/python --disable-pip-version-check --qui
 compile := $(bin)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--upgrade --no-annotate --no-header --no-emit-index-url --no-emit-find-links
 
-.PHONY: help demo test check format coverage bench bench-quick simulate chaos test-claude test-clients test-real test-redis docs lock clean
+.PHONY: help demo test check format coverage bench bench-quick simulate chaos test-claude test-clients test-real test-stores docs lock clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
-	@echo 'also: check format coverage bench bench-quick simulate chaos test-claude test-clients test-real test-redis docs lock clean'
+	@echo 'also: check format coverage bench bench-quick simulate chaos test-claude test-clients test-real test-stores docs lock clean'
 
 # One environment grows: the test requirements hold the run-time ones at the same versions.
 $(VENV)/python.stamp:
@@ -87,9 +87,13 @@ test-real: $(VENV)/test.stamp
 chaos: $(VENV)/test.stamp
 	CHAOS_ALL=$(ALL) $(bin)/python -m pytest -m chaos tests/chaos $(ARGS)
 
-# Against a redis-server that each test starts and ends; never part of `make test`.
-test-redis: $(VENV)/test.stamp
-	$(bin)/python -m pytest -m redis tests/stores tests/redis $(ARGS)
+# What is kept and shared, in memory, SQLite, a real PostgreSQL and a real Redis, which the tests
+# start on loopback, stall and kill; `make test` does so with memory and SQLite alone.
+test-stores: $(VENV)/test.stamp
+	$(PYTHON) tests/stores/install.py
+	$(bin)/python -m pytest -m 'stores or redis or not (claude or clients or real or chaos)' \
+		tests/database tests/accounts tests/usage tests/stores tests/redis tests/asgi/admin \
+		tests/cli/test_keys.py -n 2 $(ARGS)
 
 bench: $(VENV)/test.stamp
 	$(bin)/python -m bench $(ARGS)
